@@ -1,0 +1,36 @@
+/* The processes that serve connections, until each has been reaped. A plain array: to look through it costs nothing
+ * beside starting and ending a process. */
+#pragma once
+
+#include "net/connection.h"
+#include "proc/launch.h"
+
+#include <stdbool.h>
+
+struct child {
+        struct launched launched; /* its pidfd is not kept: until it is reaped, by us, its pid is no one else's */
+        struct source_key source;
+};
+
+struct children {
+        struct child *items;
+        size_t count;
+        size_t room;
+};
+
+#define CHILDREN_NULL ((struct children){ 0 })
+
+void children_deinit(struct children *children);
+
+/* Makes room for one more, so that children_add() cannot fail once there is a process. Returns 0 or -ENOMEM. */
+int children_reserve(struct children *children);
+void children_add(struct children *children, const struct child *child);
+
+/* Takes out the one with PID. Returns false when there is none. */
+bool children_remove(struct children *children, pid_t pid, struct child *ret);
+
+/* How many serve a client of this source. */
+size_t children_count_source(const struct children *children, const struct source_key *source);
+
+/* Sends SIGNAL to all, with GROUPS to everything in their process groups. */
+void children_signal(const struct children *children, int signal, bool groups);

@@ -1,0 +1,15 @@
+/* The environment of the program, but for what differs from connection to connection and for its own pid. */
+#pragma once
+
+#include "activate/options.h"
+#include "proc/creds.h"
+
+/* Writes it to *RET: our own, less what was meant for us; in systemd-socket-activate's manner a few variables of ours;
+ * then those of the user it runs as, those of -E, and LISTEN_FDS and LISTEN_FDNAMES for FD_COUNT descriptors where they
+ * are handed over that way. Returns 0 or -ENOMEM. */
+int progenv_make(const struct options *options, const struct creds *creds, size_t fd_count, struct strlist *ret);
+
+/* Whether a program that gets an accepted connection is told about it in variables. */
+static inline bool progenv_has_connection(const struct options *options) {
+        return options->mode != MODE_WAIT && !options->systemd;
+}

@@ -1,0 +1,358 @@
+/* One process per connection, until told to stop. System calls per connection, beside those of the child: ppoll,
+ * accept4, getsockname and getsockopt (for the environment), clone, close twice (connection, pidfd); and when it ends
+ * ppoll, read (signalfd), waitid. Ends are told by SIGCHLD rather than by the pidfd: many that end together cost one
+ * wake-up, no descriptor is held meanwhile, and what is orphaned to us as the first process of a container is reaped by
+ * the same call.
+ *
+ * An accepted connection is never dropped for a shortage: it is held until there can be a process for it. */
+#include "activate/serve.h"
+
+#include "activate/children.h"
+#include "activate/poller.h"
+#include "activate/progenv.h"
+#include "activate/program.h"
+#include "activate/say.h"
+#include "activate/shortage.h"
+#include "activate/sockets.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "config.h"
+#include "net/connenv.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum serve_state {
+        SERVE_ACCEPTING,
+        SERVE_DRAINING, /* no more listeners; connections are served to their end */
+        SERVE_KILLING,  /* told so twice: the processes have been killed */
+};
+
+struct serve {
+        const struct options *options;
+        enum serve_state state;
+        bool is_init;    /* the first process: orphans are ours too */
+        int exit_status; /* what it has come to so far */
+        size_t broken;   /* listeners that cannot be accepted from any more */
+        struct sockets sockets;
+        struct poller poller;
+        struct program program;
+        struct launch_plan plan;
+        struct launcher *launcher;
+        struct children children;
+        struct connection held; /* accepted, but there is no process yet; fd -EBADF: none */
+        struct shortage shortage;
+        struct rate failures; /* of exec, said so far */
+};
+
+static void serve_deinit(struct serve *serve) {
+        connection_close(&serve->held);
+        launcher_free(serve->launcher); /* waits until no child reads the plan */
+        children_deinit(&serve->children);
+        plan_deinit(&serve->plan);
+        program_deinit(&serve->program);
+        poller_deinit(&serve->poller);
+        sockets_close(&serve->sockets);
+}
+
+/* Descriptors are for connections on their way to a process; the programs get the limit that we were given. */
+static int raise_nofile(struct launch_plan *plan) {
+        struct rlimit given, raised;
+
+        if (getrlimit(RLIMIT_NOFILE, &given) < 0 || given.rlim_cur == given.rlim_max)
+                return 0;
+        raised = (struct rlimit){ .rlim_cur = given.rlim_max, .rlim_max = given.rlim_max };
+        return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? plan_add_rlimit(plan, RLIMIT_NOFILE, &given) : 0;
+}
+
+static int serve_make_plan(struct serve *serve) {
+        const struct options *options = serve->options;
+        struct launch_plan *plan = &serve->plan;
+        int r = 0;
+
+        for (char **word = options->command; *word && r == 0; word++)
+                r = plan_words_add_borrowed(&plan->argv, *word);
+        for (size_t i = 0; i < serve->program.env.count && r == 0; i++)
+                r = plan_words_add_borrowed(&plan->env, serve->program.env.items[i]);
+        if (r == 0)
+                r = raise_nofile(plan);
+        plan->path = take_ptr(serve->program.path);
+        plan->creds = serve->program.creds;
+        serve->program.creds = CREDS_NULL;
+        if (options->systemd) {
+                /* As there: part of our group, and gone when we are. It knows no LISTEN_PIDFDID. */
+                plan->new_session = false;
+                plan->death_signal = SIGTERM;
+                if (r == 0 && !options->stdio)
+                        r = plan_words_add(&plan->env, "LISTEN_PID=${pid}", true);
+        } else {
+                plan->listen_pid = !options->stdio;
+        }
+        return r;
+}
+
+static int serve_init(struct serve *serve) {
+        sigset_t signals;
+        int r;
+
+        signals_block(true, &signals);
+        r = sockets_open(serve->options, &serve->sockets);
+        if (r == 0)
+                r = program_init(serve->options, 1, &serve->program);
+        if (r != 0)
+                return r;
+        /* It may be mounted or installed later. */
+        if (!serve->program.path)
+                program_say_failure(&serve->program, program_find(&serve->program));
+        r = serve_make_plan(serve);
+        if (r == 0)
+                r = launcher_new(SANITIZED ? LAUNCH_VFORK : LAUNCH_BESIDE, &serve->launcher);
+        if (r == 0)
+                r = poller_init(&serve->poller, &serve->sockets, &signals);
+        if (r == 0)
+                r = fd_cloexec_from(STDERR_FILENO + 1);
+        if (r == 0)
+                return 0;
+        say_error("cannot start: %s", err_text(r));
+        return EXIT_FAILURE;
+}
+
+/* Somebody may connect as often as he likes: a program that cannot be executed is not said each time. */
+static void serve_say_failure(struct serve *serve, int error) {
+        static const struct rate_limit limit = { .burst = 5, .interval = 10 * USEC_PER_SEC };
+
+        if (rate_take(&serve->failures, &limit, clock_monotonic()))
+                program_say_failure(&serve->program, error);
+}
+
+static void serve_say_start(struct serve *serve, pid_t pid) {
+        AUTO(buf_deinit) struct buf words = BUF_NULL, local = BUF_NULL;
+        char peer[CONNECTION_PEER_MAX];
+
+        connection_format_peer(&serve->held, peer);
+        if (!serve->options->systemd) {
+                say_note("connection from %s: pid %d", peer, pid);
+                return;
+        }
+        if (connection_find_local(&serve->held) == 0)
+                addr_format_sockaddr(&serve->held.local, serve->held.local_size, &local);
+        program_format(&serve->program, &words);
+        say_note("Connection from %s to %s", peer, buf_text(&local));
+        say_note("Spawned %s as PID %d.", buf_text(&words), pid);
+}
+
+/* Returns 0, or a negative errno when there is no process. */
+static int serve_launch(struct serve *serve, struct launched *ret) {
+        struct connection *connection = &serve->held;
+        const struct launch_fd stdio[] = { { connection->fd, 0 }, { connection->fd, 1 } };
+        const struct launch_fd fds[] = { { connection->fd, INHERIT_FIRST_FD } };
+        struct launch_request request = { .plan = &serve->plan };
+        struct connenv env;
+        int r;
+
+        if (!serve->plan.path) {
+                /* No child has read the plan yet. */
+                r = program_find(&serve->program);
+                if (r < 0)
+                        return r;
+                serve->plan.path = take_ptr(serve->program.path);
+        }
+        if (progenv_has_connection(serve->options)) {
+                r = connenv_fill(connection, &env);
+                if (r < 0)
+                        return r;
+                request.env = env.items;
+                request.env_count = env.count;
+        }
+        request.fds = serve->options->stdio ? stdio : fds;
+        request.fd_count = serve->options->stdio ? LENGTH_OF(stdio) : LENGTH_OF(fds);
+        return launcher_start(serve->launcher, &request, ret);
+}
+
+/* Starts a process for the connection that is held, or goes on holding it. */
+static void serve_start(struct serve *serve) {
+        struct child child = { 0 };
+        int r;
+
+        r = children_reserve(&serve->children);
+        if (r == 0)
+                r = serve_launch(serve, &child.launched);
+        if (shortage_is(r)) {
+                shortage_begin(&serve->shortage, r);
+                return;
+        }
+        if (r == 0) {
+                child.launched.pidfd = fd_close(child.launched.pidfd);
+                connection_source_key(&serve->held, &child.source);
+                children_add(&serve->children, &child);
+                shortage_end(&serve->shortage);
+                if (serve->options->verbose)
+                        serve_say_start(serve, child.launched.pid);
+        } else {
+                serve_say_failure(serve, r);
+        }
+        connection_close(&serve->held);
+}
+
+static bool serve_is_refused(struct serve *serve) {
+        struct source_key source;
+
+        if (serve->options->per_source == 0)
+                return false;
+        connection_source_key(&serve->held, &source);
+        return children_count_source(&serve->children, &source) >= serve->options->per_source;
+}
+
+static void serve_stop(struct serve *serve) {
+        serve->state = SERVE_DRAINING;
+        sockets_close(&serve->sockets);
+}
+
+/* One that is broken is watched no longer; without any other there is nothing left to do. */
+static void serve_drop_listener(struct serve *serve, int at, int error) {
+        AUTO(buf_deinit) struct buf name = BUF_NULL;
+
+        socket_format(&serve->sockets.items[at], &name);
+        say_error("cannot accept connections on %s any more: %s", buf_text(&name), err_text(error));
+        poller_drop(&serve->poller, (size_t)at);
+        serve->exit_status = EXIT_FAILURE;
+        if (++serve->broken == serve->sockets.count)
+                serve_stop(serve);
+}
+
+static void serve_on_traffic(struct serve *serve, int at) {
+        int r;
+
+        if (serve->options->systemd && serve->options->verbose)
+                say_note("Communication attempt on fd %d.", sockets_target((size_t)at));
+        serve->held.local_known = false;
+        r = connection_accept(serve->sockets.items[at].fd, &serve->held);
+        if (r < 0)
+                serve_drop_listener(serve, at, r);
+        else if (r == ACCEPT_EXHAUSTED)
+                shortage_begin(&serve->shortage, -errno);
+        else if (r == ACCEPT_OK && serve_is_refused(serve))
+                connection_close(&serve->held);
+        else if (r == ACCEPT_OK)
+                serve_start(serve);
+}
+
+static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
+        struct launch_failure failure;
+        struct child child;
+
+        /* Somebody else's orphan. */
+        if (!children_remove(&serve->children, info->si_pid, &child))
+                return;
+        shortage_retry(&serve->shortage);
+        if (launcher_failure(serve->launcher, &child.launched, &failure)) {
+                if (failure.stage == CHILD_STAGE_EXEC)
+                        serve_say_failure(serve, -failure.error);
+                else if (failure.stage != CHILD_STAGE_DEATH_SIGNAL)
+                        say_error("cannot start '%s': %s: %s", serve->options->command[0],
+                                  child_stage_names[failure.stage], err_text(failure.error));
+        } else if (serve->options->verbose && !serve->options->systemd) {
+                say_note("pid %d ended: %s %d", info->si_pid, info->si_code == CLD_EXITED ? "status" : "signal",
+                         info->si_status);
+        }
+        if (serve->options->verbose && serve->options->systemd)
+                say_note("Child %d died with code %d", info->si_pid, info->si_status);
+}
+
+static void serve_reap(struct serve *serve) {
+        for (;;) {
+                siginfo_t info = { 0 };
+
+                /* Without children of ours there is nobody to ask for, but for what is orphaned to init. */
+                if (serve->children.count == 0 && !serve->is_init)
+                        return;
+                if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+                        return;
+                serve_on_exit(serve, &info);
+        }
+}
+
+static void serve_on_stop(struct serve *serve) {
+        bool groups = serve->plan.new_session;
+
+        switch (serve->state) {
+        case SERVE_ACCEPTING:
+                serve_stop(serve);
+                if (serve->options->verbose && !serve->options->systemd)
+                        say_note("stopping: %zu to wait for", serve->children.count);
+                if (!groups)
+                        children_signal(&serve->children, SIGTERM, false);
+                break;
+        case SERVE_DRAINING:
+        case SERVE_KILLING:
+                serve->state = SERVE_KILLING;
+                serve->exit_status = EXIT_FAILURE;
+                connection_close(&serve->held);
+                children_signal(&serve->children, SIGKILL, groups);
+                break;
+        }
+}
+
+static void serve_on_signals(struct serve *serve) {
+        int signals[SIGNALS_MAX];
+        size_t count = poller_signals(&serve->poller, signals);
+
+        for (size_t i = 0; i < count; i++)
+                if (signals[i] == SIGCHLD)
+                        serve_reap(serve);
+                else
+                        serve_on_stop(serve);
+}
+
+static bool serve_may_accept(const struct serve *serve) {
+        return serve->state == SERVE_ACCEPTING && serve->held.fd < 0 &&
+               (serve->options->instances == 0 || serve->children.count < serve->options->instances);
+}
+
+/* One round: a connection for each socket that has one, so that none waits for another. */
+static int serve_once(struct serve *serve) {
+        usec_t timeout = USEC_INFINITY;
+        bool waiting = false;
+        int at, r;
+
+        if (serve->shortage.resume_at != 0) {
+                usec_t now = clock_monotonic();
+
+                waiting = shortage_is_waiting(&serve->shortage, now);
+                timeout = waiting ? serve->shortage.resume_at - now : 0;
+        }
+        r = poller_wait(&serve->poller, !waiting && serve_may_accept(serve), timeout);
+        if (r < 0)
+                return r;
+        serve_on_signals(serve);
+        if (serve->held.fd >= 0 && !shortage_is_waiting(&serve->shortage, clock_monotonic()))
+                serve_start(serve);
+        while (serve_may_accept(serve) && serve->shortage.resume_at == 0 && (at = poller_next(&serve->poller)) >= 0)
+                serve_on_traffic(serve, at);
+        return 0;
+}
+
+int serve(const struct options *options) {
+        AUTO(serve_deinit) struct serve serve = {
+                .options = options,
+                .is_init = getpid() == 1,
+                .poller = POLLER_NULL,
+                .plan = PLAN_NULL,
+                .held = { .fd = -EBADF },
+        };
+        int r;
+
+        r = serve_init(&serve);
+        if (r != 0)
+                return r;
+        while (serve.state == SERVE_ACCEPTING || serve.children.count > 0 || serve.held.fd >= 0) {
+                r = serve_once(&serve);
+                if (r < 0) {
+                        say_error("cannot wait for traffic: %s", err_text(r));
+                        return EXIT_FAILURE;
+                }
+        }
+        return serve.exit_status;
+}

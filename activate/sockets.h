@@ -1,0 +1,39 @@
+/* The sockets we listen on: those we were started with first, in their order, then those of -l. One object owns them
+ * all and, when it ends, leaves no path behind that nobody listens on. */
+#pragma once
+
+#include "activate/options.h"
+#include "base/buf.h"
+#include "net/addr.h"
+#include "net/inherit.h"
+
+/* One of them. */
+struct socket {
+        int fd;
+        bool inherited;
+        bool was_blocking; /* an inherited one, which others may share: the flag is put back */
+        struct addr addr;  /* what was asked for, where it was not inherited */
+};
+
+struct sockets {
+        struct socket *items;
+        size_t count;
+        struct inherit inherit; /* owns the inherited descriptors */
+};
+
+#define SOCKETS_NULL ((struct sockets){ 0 })
+
+/* Opens everything. Returns 0, or the exit status after having said what is wrong. Connections are accepted from all of
+ * them unless OPTIONS say MODE_WAIT. */
+int sockets_open(const struct options *options, struct sockets *ret);
+
+/* Closes them and removes the paths that were made for them. */
+void sockets_close(struct sockets *sockets);
+
+/* The descriptor a program that gets them all finds number INDEX at. */
+static inline int sockets_target(size_t index) {
+        return INHERIT_FIRST_FD + (int)index;
+}
+
+/* The address the kernel has given a socket, in the form addr_parse() reads. */
+void socket_format(const struct socket *socket, struct buf *out);

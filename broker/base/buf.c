@@ -1,0 +1,149 @@
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void buf_deinit(struct buf *buf) {
+        free(buf->data);
+        *buf = BUF_NULL;
+}
+
+void buf_clear(struct buf *buf) {
+        buf->size = 0;
+        buf->failed = false;
+        if (buf->data)
+                buf->data[0] = '\0';
+}
+
+static bool buf_reserve(struct buf *buf, size_t more) {
+        size_t want = buf->size + more + 1;
+        char *data;
+
+        if (buf->failed || want < more)
+                return false;
+        if (want <= buf->room)
+                return true;
+        want = MAX_OF(want, buf->room * 2);
+        want = MAX_OF(want, (size_t)64);
+        data = realloc(buf->data, want);
+        if (!data) {
+                buf->failed = true;
+                return false;
+        }
+        buf->data = data;
+        buf->room = want;
+        return true;
+}
+
+void buf_add(struct buf *buf, const char *data, size_t size) {
+        if (!buf_reserve(buf, size))
+                return;
+        if (size > 0)
+                memcpy(buf->data + buf->size, data, size);
+        buf->size += size;
+        buf->data[buf->size] = '\0';
+}
+
+void buf_add_string(struct buf *buf, const char *text) {
+        buf_add(buf, text, strlen(text));
+}
+
+void buf_add_char(struct buf *buf, char c) {
+        buf_add(buf, &c, 1);
+}
+
+void buf_vprintf(struct buf *buf, const char *format, va_list args) {
+        va_list again;
+        int n;
+
+        va_copy(again, args);
+        n = vsnprintf(NULL, 0, format, args);
+        if (n >= 0 && buf_reserve(buf, (size_t)n)) {
+                vsnprintf(buf->data + buf->size, (size_t)n + 1, format, again);
+                buf->size += (size_t)n;
+        }
+        va_end(again);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        buf_vprintf(buf, format, args);
+        va_end(args);
+}
+
+void buf_add_escaped(struct buf *buf, const char *text) {
+        for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+                if (*p < 0x20 || *p == 0x7f)
+                        buf_printf(buf, "\\x%02x", *p);
+                else if (*p == '\\')
+                        buf_add(buf, "\\\\", 2);
+                else
+                        buf_add_char(buf, (char)*p);
+}
+
+/* The length of the UTF-8 sequence at P (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF), or 0. */
+static size_t utf8_sequence(const unsigned char *p) {
+        unsigned low = 0x80, high = 0xbf;
+        size_t n;
+
+        if (p[0] < 0x80)
+                return 1;
+        if (p[0] >= 0xc2 && p[0] <= 0xdf)
+                n = 2;
+        else if (p[0] >= 0xe0 && p[0] <= 0xef)
+                n = 3;
+        else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+                n = 4;
+        else
+                return 0;
+        if (p[0] == 0xe0)
+                low = 0xa0;
+        else if (p[0] == 0xed)
+                high = 0x9f;
+        else if (p[0] == 0xf0)
+                low = 0x90;
+        else if (p[0] == 0xf4)
+                high = 0x8f;
+        if (p[1] < low || p[1] > high)
+                return 0;
+        for (size_t i = 2; i < n; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        return n;
+}
+
+void buf_add_json(struct buf *buf, const char *text) {
+        const unsigned char *p = (const unsigned char *)text;
+
+        buf_add_char(buf, '"');
+        while (*p) {
+                size_t n = utf8_sequence(p);
+
+                if (n == 0) {
+                        buf_add_string(buf, "\\ufffd");
+                        n = 1;
+                } else if (*p == '"' || *p == '\\') {
+                        buf_add_char(buf, '\\');
+                        buf_add_char(buf, (char)*p);
+                } else if (*p < 0x20 || *p == 0x7f) {
+                        buf_printf(buf, "\\u%04x", *p);
+                } else {
+                        buf_add(buf, (const char *)p, n);
+                }
+                p += n;
+        }
+        buf_add_char(buf, '"');
+}
+
+char *buf_take(struct buf *buf) {
+        char *text = NULL;
+
+        if (!buf->failed) {
+                buf_add(buf, "", 0);
+                text = take_ptr(buf->data);
+        }
+        buf_deinit(buf);
+        return text;
+}

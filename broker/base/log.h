@@ -1,0 +1,92 @@
+/* The log: one event, one line, with fields. Lines are put together here and written by log_flush(), which never
+ * blocks: on a pipe that nobody reads the oldest unwritten lines stay, new ones are counted and dropped.
+ *
+ * The sink is one of the two mutable globals of the daemon. */
+#pragma once
+
+#include "base/defs.h"
+
+#include <stdbool.h>
+
+enum log_level {
+        LOG_LEVEL_ERROR,
+        LOG_LEVEL_WARNING,
+        LOG_LEVEL_INFO,
+        LOG_LEVEL_DEBUG,
+        LOG_LEVEL_N,
+};
+
+enum log_format {
+        LOG_FORMAT_TEXT,
+        LOG_FORMAT_JSON,
+        LOG_FORMAT_JOURNAL,
+        LOG_FORMAT_N,
+};
+
+struct log_field {
+        const char *key; /* lower-case; NULL ends the list */
+        enum {
+                LOG_FIELD_STRING,
+                LOG_FIELD_INTEGER,
+                LOG_FIELD_DURATION, /* microseconds; written as seconds */
+        } kind;
+        union {
+                const char *string;
+                int64_t integer;
+                usec_t duration;
+        };
+};
+
+#define LOG_STRING(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_STRING, .string = (v)})
+#define LOG_INTEGER(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_INTEGER, .integer = (v)})
+#define LOG_DURATION(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_DURATION, .duration = (v)})
+
+/* The fields of one event. A string field that is NULL is left out; the field "service" leads the line in text form. */
+#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
+
+/* Writes an event, if LEVEL is not above the level set. */
+void log_event(enum log_level level, const struct log_field *fields, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The same without fields. */
+#define log_error(...) log_event(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_warning(...) log_event(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)
+#define log_info(...) log_event(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) log_event(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+
+/* Adds "(file:line)" of the place that raised CODE, at debug level. */
+void log_err_site(int code);
+
+bool log_is_enabled(enum log_level level);
+
+/* A sink for LOG_FORMAT_JOURNAL: message and fields as they are. Returns 0, or a negative errno to fall back to
+ * text. */
+typedef int log_journal_fn(enum log_level level, const char *message, const struct log_field *fields);
+
+struct log_settings {
+        enum log_format format;
+        enum log_level level;
+        log_journal_fn *journal; /* for LOG_FORMAT_JOURNAL */
+        /* Leave writing to log_flush() (a program with an event loop), or write every line at once. */
+        bool deferred;
+};
+
+/* Sets where and what to log. May be called again at any time. */
+void log_configure(const struct log_settings *settings);
+
+/* Changes the format and the level alone. */
+void log_set_style(enum log_format format, enum log_level level);
+
+/* Opens stderr a second time without blocking, where the kernel lets us: the flag then is ours alone. */
+void log_open(void);
+
+/* The descriptor that becomes writable when log_flush() can go on; for watching only. */
+int log_fd(void);
+
+/* Writes what is waiting without blocking. Returns the number of bytes that still wait. */
+size_t log_flush(void);
+
+/* The same but waits, for at most TIMEOUT: the last words of a program that ends. */
+void log_finish(usec_t timeout);
+
+extern const char *const log_level_names[LOG_LEVEL_N];
+extern const char *const log_format_names[LOG_FORMAT_N];

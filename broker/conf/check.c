@@ -1,0 +1,306 @@
+#include "conf/check.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+void check_deinit(struct check *check) {
+        nameset_deinit(&check->addresses);
+        *check = CHECK_NULL;
+}
+
+const struct key *check_key(enum service_key id) {
+        section_for_each(key, &section_service) if (key->id == id) return key;
+        assert(!"every id has its key");
+        return NULL;
+}
+
+typedef void report_fn(struct decoder *dec, const struct node *node, const char *format, ...);
+
+/* The node and the path of an entry within a key's value; the value itself where it has no entries. */
+static const struct node *enter(const struct node *value, struct check_place place, struct path *path) {
+        size_t i = (size_t)place.entry;
+
+        if (place.entry < 0 || value->kind == NODE_SCALAR || i >= value->count)
+                return NULL;
+        if (value->kind == NODE_SEQUENCE) {
+                path->index = i;
+                return value->items[i];
+        }
+        if (place.id != SERVICE_ENVIRONMENT)
+                return NULL; /* a single entry of what could be a list */
+        path->name = value->pairs[i].key->text;
+        return value->pairs[i].value;
+}
+
+static void report(struct decoder *dec, const struct record *record, struct check_place place, report_fn *fn,
+                   const char *text) {
+        const struct path *up = dec->path;
+        const struct path path = {.up = up, .name = check_key(place.id)->name};
+        struct path entry_path = {.up = &path};
+        const struct node *value = record->values[place.id], *entry = value ? enter(value, place, &entry_path) : NULL;
+
+        dec->path = entry ? &entry_path : &path;
+        fn(dec, entry ? entry : value ? value : record->name, "%s", text);
+        dec->path = up;
+}
+
+void check_error(struct decoder *dec, const struct record *record, struct check_place place, const char *format, ...) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        va_list args;
+
+        va_start(args, format);
+        buf_vprintf(&text, format, args);
+        va_end(args);
+        report(dec, record, place, decode_error, buf_text(&text));
+}
+
+void check_warning(struct decoder *dec, const struct record *record, struct check_place place, const char *format,
+                   ...) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        va_list args;
+
+        va_start(args, format);
+        buf_vprintf(&text, format, args);
+        va_end(args);
+        report(dec, record, place, decode_warning, buf_text(&text));
+}
+
+static bool is_written(const struct record *record, enum service_key id) {
+        return record->origins[id] == KEY_WRITTEN && !record->bad[id];
+}
+
+/* Takes back what `defaults:` said, where it does not fit this service. */
+static void take_back(struct decoder *dec, struct record *record, enum service_key id) {
+        const struct key *key = check_key(id);
+
+        if (!key_set_default(key, key_field(key, record->def)))
+                decode_no_memory(dec, record->name);
+        record->origins[id] = KEY_ABSENT;
+        record->values[id] = NULL;
+}
+
+static void check_missing(struct decoder *dec, struct record *record) {
+        section_for_each(key, &section_service) if (key->required && record->origins[key->id] == KEY_ABSENT) {
+                check_error(dec, record, CHECK_KEY(key->id), "is missing; %s", key->missing);
+                record->bad[key->id] = true;
+        }
+}
+
+static bool is_default(struct decoder *dec, const struct record *record, const struct key *key) {
+        struct service_def fresh = {0};
+        bool same;
+
+        if (!key_set_default(key, key_field(key, &fresh)))
+                decode_no_memory(dec, record->name);
+        same = key_equal(key, key_field(key, &fresh), key_field(key, record->def));
+        key_clear(key, key_field(key, &fresh));
+        return same;
+}
+
+static bool scope_is_known(const struct record *record, enum key_scope scope) {
+        if (record->bad[SERVICE_WAIT])
+                return false;
+        return !(scope == SCOPE_BOOT && record->bad[SERVICE_START]) &&
+               !(scope == SCOPE_STDOUT && record->bad[SERVICE_HANDOFF]);
+}
+
+static void check_scope(struct decoder *dec, struct record *record, const struct key *key) {
+        const struct service_def *def = record->def;
+
+        if (record->origins[key->id] == KEY_ABSENT || record->bad[key->id] || !scope_is_known(record, key->scope) ||
+            key_applies(key, def))
+                return;
+        if (record->origins[key->id] == KEY_DEFAULTED)
+                take_back(dec, record, key->id);
+        else if (key->lenient && is_default(dec, record, key))
+                return;
+        else if (key->scope == SCOPE_BOOT && def->wait)
+                check_warning(dec, record, CHECK_KEY(key->id),
+                              "changes nothing; a server that starts on demand starts again with the next traffic");
+        else
+                check_error(dec, record, CHECK_KEY(key->id), "is for %s", key_scope_text(key->scope));
+}
+
+static size_t count_sockets(const struct service_def *def) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < def->listen.count; i++)
+                n += def->listen.items[i].addrs.count;
+        return n;
+}
+
+static void check_listen(struct decoder *dec, const struct record *record) {
+        const struct service_def *def = record->def;
+
+        if (!check_usable(record, SERVICE_LISTEN, SERVICE_WAIT))
+                return;
+        for (size_t i = 0; i < def->listen.count && !def->wait; i++) {
+                const struct addr_list *addrs = &def->listen.items[i].addrs;
+
+                if (addrs->count > 0 && !addr_is_connectable(&addrs->items[0]))
+                        check_error(dec, record, (struct check_place){SERVICE_LISTEN, (int)i},
+                                    "a %s has no connections to accept; write wait: yes",
+                                    addrs->items[0].form == ADDR_FIFO ? "FIFO" : "datagram socket");
+        }
+        if (def->wait && def->handoff == HANDOFF_STDIO && !record->bad[SERVICE_HANDOFF] && count_sockets(def) > 1)
+                check_error(dec, record, CHECK_KEY(SERVICE_HANDOFF),
+                            "stdin and stdout can be one socket, and listen has %zu; split the service, or write "
+                            "handoff: fds",
+                            count_sockets(def));
+}
+
+static void check_output(struct decoder *dec, struct record *record, enum service_key id) {
+        const struct service_def *def = record->def;
+        const struct output_def *output = key_const_field(check_key(id), def);
+
+        if (record->bad[id] || output->kind != OUTPUT_SOCKET || !check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) ||
+            !def->wait || def->handoff != HANDOFF_FDS)
+                return;
+        if (is_written(record, id))
+                check_error(dec, record, CHECK_KEY(id),
+                            "a server that gets its sockets as descriptors has no connection to write to; write "
+                            "log, inherit, null or append:/path");
+        else
+                take_back(dec, record, id);
+}
+
+static void check_restart(struct decoder *dec, struct record *record) {
+        const struct service_def *def = record->def;
+        bool at_delay = is_written(record, SERVICE_RESTART_DELAY) || !is_written(record, SERVICE_RESTART_DELAY_MAX);
+
+        if (check_usable(record, SERVICE_RESTART_DELAY, SERVICE_RESTART_DELAY_MAX) &&
+            def->restart_delay > def->restart_delay_max)
+                check_error(dec, record, CHECK_KEY(at_delay ? SERVICE_RESTART_DELAY : SERVICE_RESTART_DELAY_MAX),
+                            "restart_delay is longer than restart_delay_max");
+        if (!check_usable(record, SERVICE_MAIN, SERVICE_RESTART) || record->bad[SERVICE_WAIT] || !def->wait ||
+            !def->main || def->restart == RESTART_NO)
+                return;
+        if (is_written(record, SERVICE_RESTART))
+                check_error(dec, record, CHECK_KEY(SERVICE_RESTART),
+                            "contradicts main: yes, with which the broker ends when the server does");
+        else
+                take_back(dec, record, SERVICE_RESTART);
+}
+
+static void note_mark(const struct decoder *dec, const struct record *record, enum service_key id, struct mark *ret) {
+        *ret = decode_mark(dec, record->values[id] ? record->values[id] : record->name);
+}
+
+static void finish_def(struct decoder *dec, struct record *record) {
+        struct service_def *def = record->def;
+
+        if (def->handoff == HANDOFF_AUTO)
+                def->handoff = def->wait ? HANDOFF_FDS : HANDOFF_STDIO;
+        for (size_t i = 0; i < def->listen.count; i++) {
+                struct listen_def *listen = &def->listen.items[i];
+
+                if (!listen->name)
+                        listen->name = strdup(def->name);
+                if (!listen->name)
+                        decode_no_memory(dec, record->name);
+        }
+        note_mark(dec, record, SERVICE_COMMAND, &def->command_mark);
+        note_mark(dec, record, SERVICE_USER, &def->user_mark);
+        note_mark(dec, record, SERVICE_GROUP, &def->group_mark);
+        note_mark(dec, record, SERVICE_GROUP_ADD, &def->group_add_mark);
+        note_mark(dec, record, SERVICE_WORKING_DIR, &def->working_dir_mark);
+}
+
+void check_service(struct decoder *dec, struct record *record) {
+        check_missing(dec, record);
+        finish_def(dec, record);
+        section_for_each(key, &section_service) if (key->scope != SCOPE_ALL) check_scope(dec, record, key);
+        check_listen(dec, record);
+        check_output(dec, record, SERVICE_STDERR);
+        check_output(dec, record, SERVICE_STDOUT);
+        check_restart(dec, record);
+        check_placeholders(dec, record);
+        check_variables(dec, record);
+}
+
+/* Whether two sockets at this address would be in each other's way, and by which name that shows; "" where not. */
+static void address_key(const struct addr *addr, const struct listen_options *options, struct buf *out) {
+        if (addr->form == ADDR_FIFO || addr_is_unix_path(addr)) {
+                buf_add_string(out, addr->sockaddr.un.sun_path);
+                return;
+        }
+        if (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0)
+                return;
+        addr_format(addr, out);
+        if (options->bind_to_device)
+                buf_printf(out, " on %s", options->bind_to_device);
+}
+
+struct claim {
+        const struct listen_def *listen;
+        struct check_place place;
+        const char *key;
+};
+
+/* Returns whether the address was free. */
+static bool claim_address(struct decoder *dec, const struct record *record, struct check *check,
+                          const struct claim *claim) {
+        const struct nameset_item *found = nameset_find(&check->addresses, claim->key);
+        const struct nameset_item item = {
+                .mark = claim->listen->mark,
+                .owner = record->def->name,
+                .thing = claim->listen,
+        };
+        const struct listen_def *other = found ? found->thing : NULL;
+
+        if (claim->key[0] == '\0' || other == claim->listen)
+                return true;
+        if (!found)
+                return nameset_put(&check->addresses, claim->key, &item) == 0 || decode_no_memory(dec, record->name);
+        if (other->options.reuse_port == 1 && claim->listen->options.reuse_port == 1)
+                return true;
+        check_error(dec, record, claim->place, "'%s' is taken already by services.%s, at %s:%u:%u",
+                    quote_text(claim->listen->address).text, found->owner, found->mark.file, found->mark.line,
+                    found->mark.column);
+        return false;
+}
+
+/* A port alone takes IPv4 too, unless told otherwise. */
+static void claim_addresses(struct decoder *dec, const struct record *record, struct check *check, size_t index) {
+        const struct listen_def *listen = &record->def->listen.items[index];
+
+        for (size_t i = 0; i < listen->addrs.count; i++) {
+                AUTO(buf_deinit) struct buf text = BUF_NULL;
+                struct claim claim = {.listen = listen, .place = {SERVICE_LISTEN, (int)index}};
+                struct addr addr = listen->addrs.items[i];
+
+                address_key(&addr, &listen->options, &text);
+                claim.key = buf_text(&text);
+                if (!claim_address(dec, record, check, &claim))
+                        return;
+                if (!addr.all || listen->options.ipv6_only == 1)
+                        continue;
+                addr.sockaddr = (union sockaddr_any){
+                        .in = {.sin_family = AF_INET, .sin_port = addr.sockaddr.in6.sin6_port},
+                };
+                addr.size = sizeof(addr.sockaddr.in);
+                buf_clear(&text);
+                address_key(&addr, &listen->options, &text);
+                claim.key = buf_text(&text);
+                if (!claim_address(dec, record, check, &claim))
+                        return;
+        }
+}
+
+void check_across(struct decoder *dec, struct record *record, struct check *check) {
+        const struct service_def *def = record->def;
+
+        if (!record->bad[SERVICE_LISTEN])
+                for (size_t i = 0; i < def->listen.count; i++)
+                        claim_addresses(dec, record, check, i);
+        if (record->bad[SERVICE_MAIN] || !def->main)
+                return;
+        if (check->main) {
+                check_error(dec, record, CHECK_KEY(SERVICE_MAIN), "services.%s is main already, at %s:%u:%u",
+                            check->main->name, check->main_mark.file, check->main_mark.line, check->main_mark.column);
+                return;
+        }
+        check->main = def;
+        check->main_mark = decode_mark(dec, record->values[SERVICE_MAIN]);
+}

@@ -1,0 +1,50 @@
+/* What no key can be judged by alone: rules between the keys of one service, and between services. */
+#pragma once
+
+#include "conf/decode.h"
+#include "conf/nameset.h"
+#include "conf/servicedef.h"
+
+/* What other services have taken already. */
+struct check {
+        struct nameset addresses;
+        const struct service_def *main; /* borrowed */
+        struct mark main_mark;
+};
+
+#define CHECK_NULL ((struct check){0})
+
+void check_deinit(struct check *check);
+
+/* Completes a service whose keys have been read and checks it by itself: what is missing, what does not go together.
+ * DEC's path leads to the service. Keys from `defaults:` that do not apply get their own defaults again. */
+void check_service(struct decoder *dec, struct record *record);
+
+/* Checks an enabled service, after check_service(), against those before it, and remembers it for those to come. */
+void check_across(struct decoder *dec, struct record *record, struct check *check);
+
+/* Parts of check_service() in files of their own. */
+void check_placeholders(struct decoder *dec, struct record *record);
+void check_variables(struct decoder *dec, struct record *record);
+
+/* A place in a service. */
+struct check_place {
+        enum service_key id;
+        int entry; /* of a list, by index; of a mapping, by its pairs; -1: the whole value */
+};
+
+#define CHECK_KEY(key_id) ((struct check_place){.id = (key_id), .entry = -1})
+
+/* Report something about a place; what is not there is reported at the service's name. */
+void check_error(struct decoder *dec, const struct record *record, struct check_place place, const char *format, ...)
+        PRINTF_LIKE(4, 5);
+void check_warning(struct decoder *dec, const struct record *record, struct check_place place, const char *format, ...)
+        PRINTF_LIKE(4, 5);
+
+/* The key of the table. */
+const struct key *check_key(enum service_key id);
+
+/* Whether all of these keys that are there can be relied on. */
+static inline bool check_usable(const struct record *record, enum service_key a, enum service_key b) {
+        return !record->bad[a] && !record->bad[b];
+}

@@ -1,0 +1,75 @@
+#include "conf/refuse.h"
+
+#include <limits.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+const char *refuse_path(const char *text) {
+        if (text[0] != '/')
+                return "is not an absolute path; write one that starts with /";
+        return strlen(text) < PATH_MAX ? NULL : "is too long for a path";
+}
+
+static bool has_blanks(const char *text) {
+        for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+                if (*p <= ' ' || *p == 0x7f)
+                        return true;
+        return false;
+}
+
+const char *refuse_user(const char *text) {
+        const char *colon = strchr(text, ':');
+
+        if (text[0] == '\0' || has_blanks(text) || colon == text ||
+            (colon && (colon[1] == '\0' || strchr(colon + 1, ':'))))
+                return "is not a user; write a name or a number, either with :GROUP";
+        return NULL;
+}
+
+static bool is_identity(const char *text) {
+        return text[0] != '\0' && !has_blanks(text) && !strchr(text, ':');
+}
+
+const char *refuse_owner(const char *text) {
+        return is_identity(text) ? NULL : "is not a user; write a name or a number";
+}
+
+const char *refuse_group(const char *text) {
+        return is_identity(text) ? NULL : "is not a group; write a name or a number";
+}
+
+const char *refuse_device(const char *text) {
+        if (text[0] == '\0' || strlen(text) >= IFNAMSIZ || has_blanks(text) || strchr(text, '/'))
+                return "is not a network interface; write a name such as eth0";
+        return NULL;
+}
+
+const char *refuse_word(const char *text) {
+        return text[0] == '\0' || has_blanks(text) ? "is not a name; write one word" : NULL;
+}
+
+const char *refuse_socket_name(const char *text) {
+        if (text[0] == '\0' || strlen(text) > 255)
+                return "is not a socket's name; write 1 to 255 characters";
+        for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+                if (*p < ' ' || *p > '~' || *p == ':')
+                        return "is not a socket's name; write printable ASCII without a colon";
+        return NULL;
+}
+
+const char *refuse_service_name(const char *text) {
+        if (!strchr(LETTERS DIGITS, text[0]) || text[0] == '\0' || text[strspn(text, LETTERS DIGITS "_.@-")] != '\0')
+                return "is not a service's name; write letters, digits and _.@-, a letter or digit first";
+        return strlen(text) <= 64 ? NULL : "is too long for a service's name; write 64 bytes at most";
+}
+
+const char *refuse_env_name(const char *text) {
+        if (text[0] == '\0' || strchr(text, '=') || has_blanks(text))
+                return "is not a variable's name; write one without blanks and =";
+        return NULL;
+}

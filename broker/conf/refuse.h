@@ -1,0 +1,13 @@
+/* What texts must look like to be names, paths and the like. Each returns NULL, or what is wrong as a sentence without
+ * its subject: "is not …; write …". */
+#pragma once
+
+const char *refuse_path(const char *text);
+const char *refuse_user(const char *text);
+const char *refuse_owner(const char *text); /* a user without a group */
+const char *refuse_group(const char *text);
+const char *refuse_device(const char *text);
+const char *refuse_word(const char *text);
+const char *refuse_socket_name(const char *text);
+const char *refuse_service_name(const char *text);
+const char *refuse_env_name(const char *text);

@@ -1,0 +1,192 @@
+/* The keys of a service that say when its program is started and how it gets its sockets. */
+#include "conf/servicedef.h"
+#include "conf/types.h"
+
+#define FIELD(member) offsetof(struct service_def, member)
+
+static const char *const handoff_names[HANDOFF_N] = {[HANDOFF_FDS] = "fds", [HANDOFF_STDIO] = "stdio"};
+static const char *const start_names[START_N] = {[START_ON_DEMAND] = "on-demand", [START_BOOT] = "boot"};
+static const char *const restart_names[RESTART_N] = {
+        [RESTART_NO] = "no",
+        [RESTART_ON_FAILURE] = "on-failure",
+        [RESTART_ALWAYS] = "always",
+};
+
+static const struct key listen_key[] = {
+        {
+                .name = "listen",
+                .id = SERVICE_LISTEN,
+                .type = &type_listens,
+                .offset = FIELD(listen),
+                .required = true,
+                .missing = "write where to listen, such as listen: 80",
+                .section = &section_listen,
+                .meaning = "Where to listen: one address, or a list; each a text, or a mapping with options.",
+                .example = "[80, \"[::1]:8080\", {address: /run/web.sock, socket_mode: \"0660\"}]",
+        },
+};
+
+static const struct key activation_keys[] = {
+        {
+                .name = "description",
+                .id = SERVICE_DESCRIPTION,
+                .type = &type_text,
+                .offset = FIELD(description),
+                .fallback_means = "none",
+                .meaning = "What the service is, for people.",
+                .example = "The company's web site",
+        },
+        {
+                .name = "enabled",
+                .id = SERVICE_ENABLED,
+                .type = &type_bool,
+                .offset = FIELD(enabled),
+                .fallback = "yes",
+                .meaning = "Whether the service is there at all; a disabled one is read and checked, no more.",
+                .example = "no",
+        },
+        {
+                .name = "wait",
+                .id = SERVICE_WAIT,
+                .type = &type_bool,
+                .offset = FIELD(wait),
+                .required = true,
+                .visible = true,
+                .missing = "write wait: yes for a server that accepts connections itself, "
+                           "wait: no for one program per connection",
+                .meaning = "Who accepts: the server that was started, yes; or the broker, no, which starts one "
+                           "program per connection.",
+                .example = "no",
+        },
+        {
+                .name = "handoff",
+                .id = SERVICE_HANDOFF,
+                .type = &type_choice,
+                .offset = FIELD(handoff),
+                .visible = true,
+                .choices = {handoff_names, HANDOFF_N},
+                .fallback_means = "fds with `wait: yes`, stdio with `wait: no`",
+                .meaning = "How the program gets the socket: as descriptor 3 and up with LISTEN_FDS, or as stdin and "
+                           "stdout.",
+                .example = "stdio",
+        },
+        {
+                .name = "command",
+                .id = SERVICE_COMMAND,
+                .type = &type_command,
+                .offset = FIELD(command),
+                .required = true,
+                .visible = true,
+                .missing = "write the program to start, such as command: [/usr/bin/server, --verbose]",
+                .meaning = "The program and its arguments; a text is split into words. No shell is involved.",
+                .example = "[/usr/bin/server, --verbose]",
+        },
+        {
+                .name = "start",
+                .id = SERVICE_START,
+                .type = &type_choice,
+                .offset = FIELD(start),
+                .choices = {start_names, START_N},
+                .scope = SCOPE_SERVER,
+                .lenient = true,
+                .fallback = "on-demand",
+                .meaning = "Whether the server is started by the first traffic, or with the broker.",
+                .example = "boot",
+        },
+        {
+                .name = "stop_signal",
+                .id = SERVICE_STOP_SIGNAL,
+                .type = &type_signal,
+                .offset = FIELD(stop_signal),
+                .fallback = "SIGTERM",
+                .meaning = "The signal that asks the program to end.",
+                .example = "SIGINT",
+        },
+        {
+                .name = "stop_grace_period",
+                .id = SERVICE_STOP_GRACE_PERIOD,
+                .type = &type_duration,
+                .offset = FIELD(stop_grace_period),
+                .fallback = "10s",
+                .meaning = "How long after stop_signal the program gets SIGKILL.",
+                .example = "1min",
+        },
+        {
+                .name = "restart",
+                .id = SERVICE_RESTART,
+                .type = &type_choice,
+                .offset = FIELD(restart),
+                .choices = {restart_names, RESTART_N},
+                .scope = SCOPE_BOOT,
+                .lenient = true,
+                .fallback = "no",
+                .meaning = "Whether a server with `start: boot` is started again when it ends; on demand it always is.",
+                .example = "on-failure",
+        },
+        {
+                .name = "restart_delay",
+                .id = SERVICE_RESTART_DELAY,
+                .type = &type_period,
+                .offset = FIELD(restart_delay),
+                .min = 1000,
+                .fallback = "100ms",
+                .meaning = "Wait before a restart; doubles with each one that follows soon.",
+                .example = "1s",
+        },
+        {
+                .name = "restart_delay_max",
+                .id = SERVICE_RESTART_DELAY_MAX,
+                .type = &type_period,
+                .offset = FIELD(restart_delay_max),
+                .min = 1000,
+                .fallback = "30s",
+                .meaning = "The longest restart_delay gets, and the pause after trigger_limit was exceeded.",
+                .example = "5min",
+        },
+        {
+                .name = "trigger_limit",
+                .id = SERVICE_TRIGGER_LIMIT,
+                .type = &type_rate,
+                .offset = FIELD(trigger_limit),
+                .scope = SCOPE_SERVER,
+                .fallback = "20/2s",
+                .meaning = "How often traffic may start the server; beyond it the service pauses for "
+                           "restart_delay_max.",
+                .example = "5/10s",
+        },
+        {
+                .name = "max_runtime",
+                .id = SERVICE_MAX_RUNTIME,
+                .type = &type_duration,
+                .offset = FIELD(max_runtime),
+                .min = 1000,
+                .fallback = "infinity",
+                .meaning = "How long a program may run before it is stopped.",
+                .example = "1h",
+        },
+        {
+                .name = "non_blocking",
+                .id = SERVICE_NON_BLOCKING,
+                .type = &type_bool,
+                .offset = FIELD(non_blocking),
+                .scope = SCOPE_SERVER,
+                .visible = true,
+                .fallback = "no",
+                .meaning = "Whether listening sockets are handed over with O_NONBLOCK.",
+                .example = "yes",
+        },
+        {
+                .name = "main",
+                .id = SERVICE_MAIN,
+                .type = &type_bool,
+                .offset = FIELD(main),
+                .scope = SCOPE_SERVER,
+                .lenient = true,
+                .fallback = "no",
+                .meaning = "Whether the broker ends, with this server's exit status, when the server ends.",
+                .example = "yes",
+        },
+};
+
+const struct key_group group_listen = {"Sockets", listen_key, LENGTH_OF(listen_key)};
+const struct key_group group_activation = {"Activation", activation_keys, LENGTH_OF(activation_keys)};

@@ -1,0 +1,111 @@
+#include "conf/schema.h"
+
+#include "conf/decode.h"
+#include "conf/servicedef.h"
+#include "conf/yaml.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define FIELD_SIZE_MAX 64
+
+const struct key *section_find(const struct section *section, const char *name) {
+        section_for_each(key, section) if (strcmp(key->name, name) == 0) return key;
+        return NULL;
+}
+
+size_t section_names(const struct section *section, const char **names, size_t room) {
+        size_t n = 0;
+
+        section_for_each(key, section) if (n < room) names[n++] = key->name;
+        return n;
+}
+
+static bool has_own_stdout(const struct service_def *def) {
+        return def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait);
+}
+
+bool key_applies(const struct key *key, const struct service_def *def) {
+        switch (key->scope) {
+        case SCOPE_SERVER:
+                return def->wait;
+        case SCOPE_CONNECTION:
+                return !def->wait;
+        case SCOPE_BOOT:
+                return def->wait && def->start == START_BOOT;
+        case SCOPE_STDOUT:
+                return has_own_stdout(def);
+        default:
+                return true;
+        }
+}
+
+const char *key_scope_text(enum key_scope scope) {
+        static const char *const texts[SCOPE_N] = {
+                [SCOPE_SERVER] = "servers that accept connections themselves (wait: yes)",
+                [SCOPE_CONNECTION] = "connections that the broker accepts itself (wait: no)",
+                [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
+                [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds)",
+        };
+
+        return texts[scope];
+}
+
+bool key_equal(const struct key *key, const void *a, const void *b) {
+        return key->type->equal ? key->type->equal(key, a, b) : memcmp(a, b, key->type->size) == 0;
+}
+
+bool key_copy(const struct key *key, const void *from, void *to) {
+        if (key->type->copy)
+                return key->type->copy(key, from, to);
+        memcpy(to, from, key->type->size);
+        return true;
+}
+
+void key_clear(const struct key *key, void *field) {
+        if (key->type->clear)
+                key->type->clear(key, field);
+        else
+                memset(field, 0, key->type->size);
+}
+
+bool key_is_set(const struct key *key, const void *field) {
+        _Alignas(max_align_t) char unset[FIELD_SIZE_MAX] = {0};
+
+        if (key->required || key->fallback || key->type->size == 0)
+                return true;
+        assert(key->type->size <= sizeof(unset));
+        key_clear(key, unset);
+        return !key_equal(key, field, unset);
+}
+
+void section_clear(const struct section *section, void *base) {
+        section_for_each(key, section) key_clear(key, key_field(key, base));
+}
+
+bool section_copy(const struct section *section, const void *from, void *to) {
+        section_for_each(key, section) if (!key_copy(key, key_const_field(key, from), key_field(key, to))) return false;
+        return true;
+}
+
+bool section_equal(const struct section *section, const void *a, const void *b) {
+        section_for_each(key,
+                         section) if (!key_equal(key, key_const_field(key, a), key_const_field(key, b))) return false;
+        return true;
+}
+
+bool key_set_default(const struct key *key, void *field) {
+        const struct node node = {.kind = NODE_SCALAR, .text = (char *)key->fallback};
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        struct decoder dec = {.diag = &diag};
+
+        key_clear(key, field);
+        if (key->type->size == 0 && key->section)
+                return section_set_defaults(key->section, field);
+        return !key->fallback || key->type->decode(&dec, key, &node, field);
+}
+
+bool section_set_defaults(const struct section *section, void *base) {
+        section_for_each(key, section) if (!key_set_default(key, key_field(key, base))) return false;
+        return true;
+}

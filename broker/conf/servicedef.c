@@ -1,0 +1,78 @@
+#include "conf/servicedef.h"
+
+#include "conf/print.h"
+#include "conf/schema.h"
+
+#include <string.h>
+
+struct service_def *service_def_free(struct service_def *def) {
+        if (!def)
+                return NULL;
+        section_clear(&section_service, def);
+        strlist_deinit(&def->env_file_values);
+        free(def->name);
+        free(def);
+        return NULL;
+}
+
+struct def_set *def_set_free(struct def_set *set) {
+        if (!set)
+                return NULL;
+        for (size_t i = 0; i < set->count; i++)
+                service_def_free(set->services[i]);
+        free(set->services);
+        free(set->by_name);
+        strlist_deinit(&set->files);
+        free(set);
+        return NULL;
+}
+
+static int compare_name(const void *name, const void *entry) {
+        return strcmp(name, (*(struct service_def *const *)entry)->name);
+}
+
+const struct service_def *def_set_find(const struct def_set *set, const char *name) {
+        struct service_def *const *found;
+
+        if (set->count == 0)
+                return NULL;
+        found = bsearch(name, set->by_name, set->count, sizeof(struct service_def *), compare_name);
+        return found ? *found : NULL;
+}
+
+/* What files say counts, not how they are called. */
+bool service_def_equal(const struct service_def *a, const struct service_def *b) {
+        section_for_each(key, &section_service) if (key->visible && !key_equal(key, key_const_field(key, a),
+                                                                               key_const_field(key, b))) return false;
+        return strlist_equal(&a->env_file_values, &b->env_file_values);
+}
+
+bool service_def_same(const struct service_def *a, const struct service_def *b) {
+        return strcmp(a->name, b->name) == 0 && section_equal(&section_service, a, b) &&
+               strlist_equal(&a->env_file_values, &b->env_file_values);
+}
+
+bool listen_options_equal(const struct listen_options *a, const struct listen_options *b) {
+        const size_t start = offsetof(struct listen_def, options);
+
+        section_for_each(key, &section_listen) if (key->offset >= start &&
+                                                   !key_equal(key, (const char *)a + (key->offset - start),
+                                                              (const char *)b + (key->offset - start))) return false;
+        return true;
+}
+
+void service_def_print(const struct service_def *def, struct buf *out) {
+        struct printer printer = {.out = out, .indent = 4, .service = def};
+
+        buf_add_string(out, "  ");
+        print_text(out, def->name);
+        buf_add_string(out, ":\n");
+        print_section(&printer, &section_service, def);
+}
+
+void broker_def_print(const struct broker_def *def, struct buf *out) {
+        struct printer printer = {.out = out, .indent = 2};
+
+        buf_add_string(out, "broker:\n");
+        print_section(&printer, &section_broker, def);
+}

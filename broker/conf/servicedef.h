@@ -1,0 +1,190 @@
+/* A service as its administrator defined it: checked, defaults filled in, nothing started. Every field below stands in
+ * the key tables (conf/schema.h), from which decoding, comparing, printing and explaining all come; the few that do not
+ * are results of loading and say so. */
+#pragma once
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/rate.h"
+#include "base/strlist.h"
+#include "net/addr.h"
+#include "net/options.h"
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum handoff_kind {
+        HANDOFF_AUTO, /* fds with `wait: yes`, stdio with `wait: no`; never left after loading */
+        HANDOFF_FDS,
+        HANDOFF_STDIO,
+        HANDOFF_N,
+};
+
+enum start_kind {
+        START_ON_DEMAND,
+        START_BOOT,
+        START_N,
+};
+
+enum restart_kind {
+        RESTART_NO,
+        RESTART_ON_FAILURE,
+        RESTART_ALWAYS,
+        RESTART_N,
+};
+
+enum when_full {
+        WHEN_FULL_WAIT,
+        WHEN_FULL_REFUSE,
+        WHEN_FULL_N,
+};
+
+enum output_kind {
+        OUTPUT_LOG,     /* one log line a line */
+        OUTPUT_INHERIT, /* the broker's own */
+        OUTPUT_SOCKET,  /* the socket handed over */
+        OUTPUT_NULL,
+        OUTPUT_APPEND, /* to a file */
+        OUTPUT_N,
+};
+
+struct output_def {
+        enum output_kind kind;
+        char *path; /* OUTPUT_APPEND only */
+};
+
+#define COUNT_UNLIMITED UINT32_MAX
+#define UMASK_UNSET ((mode_t)-1)
+#define NICE_UNSET INT32_MIN
+
+struct ulimit_def {
+        int resource; /* RLIMIT_* */
+        struct rlimit limit;
+};
+
+struct ulimits_def {
+        struct ulimit_def *items;
+        size_t count;
+};
+
+struct env_file_def {
+        char *path;
+        bool required;
+        struct mark mark;
+};
+
+struct env_files_def {
+        struct env_file_def *items;
+        size_t count;
+};
+
+/* One entry of `listen`. */
+struct listen_def {
+        struct mark mark;
+        char *address;          /* as written */
+        char *name;             /* for LISTEN_FDNAMES; after loading never NULL */
+        struct addr_list addrs; /* result: what `address` means; several where a host name has several */
+        struct listen_options options;
+};
+
+struct listens_def {
+        struct listen_def *items;
+        size_t count;
+};
+
+/* Which part of the broker's own environment a program gets. */
+struct pass_environment_def {
+        bool all;
+        struct strlist names; /* when not all */
+};
+
+struct service_def {
+        char *name;
+        struct mark mark; /* of the name */
+
+        /* 3.1 */
+        struct listens_def listen;
+
+        /* 3.2 */
+        char *description;
+        bool enabled;
+        bool wait;
+        enum handoff_kind handoff;
+        struct strlist command;
+        enum start_kind start;
+        int stop_signal;
+        usec_t stop_grace_period;
+        enum restart_kind restart;
+        usec_t restart_delay;
+        usec_t restart_delay_max;
+        struct rate_limit trigger_limit;
+        usec_t max_runtime;
+        bool non_blocking;
+        bool main;
+
+        /* 3.3 */
+        char *user;  /* NAME, UID or USER:GROUP; NULL: the broker's own */
+        char *group; /* NULL: the user's */
+        struct strlist group_add;
+        bool groups;
+        mode_t umask;               /* UMASK_UNSET: the broker's own */
+        char *working_dir;          /* NULL: the broker's own */
+        struct strlist environment; /* NAME=VALUE, with placeholders; NAME alone: the broker's own value */
+        struct env_files_def env_file;
+        struct strlist env_file_values; /* result: what the files said when they were read, NAME=VALUE, later wins */
+        struct pass_environment_def pass_environment;
+        struct ulimits_def ulimits;
+        int32_t nice; /* NICE_UNSET: the broker's own */
+        struct output_def stderr_to;
+        struct output_def stdout_to;
+        bool no_new_privileges;
+
+        /* 3.4 */
+        uint32_t instances;  /* COUNT_UNLIMITED */
+        uint32_t per_source; /* COUNT_UNLIMITED */
+        enum when_full when_full;
+
+        /* Results: where the values stand that are looked at again when the service is prepared. */
+        struct mark command_mark;
+        struct mark user_mark;
+        struct mark group_mark;
+        struct mark group_add_mark;
+        struct mark working_dir_mark;
+};
+
+/* The `broker:` section. */
+struct broker_def {
+        enum log_format log_format;
+        enum log_level log_level;
+};
+
+/* Everything that was read: all files of all -c options. */
+struct def_set {
+        struct broker_def broker;
+        struct service_def **services; /* in the order they were read; disabled ones too */
+        struct service_def **by_name;  /* the same, sorted, for def_set_find() */
+        size_t count;
+        struct strlist files; /* owns the file names all marks point to */
+};
+
+/* Frees SET with all it holds; NULL is fine. Returns NULL. */
+struct def_set *def_set_free(struct def_set *set);
+struct service_def *service_def_free(struct service_def *def);
+
+/* The service called NAME, or NULL. Borrowed. */
+const struct service_def *def_set_find(const struct def_set *set, const char *name);
+
+/* Whether a program started under A and one started under B would see any difference, sockets left aside (their
+ * equality is asked for separately). Positions do not count. */
+bool service_def_equal(const struct service_def *a, const struct service_def *b);
+
+/* Whether two definitions say the same, sockets and all, however they were written. */
+bool service_def_same(const struct service_def *a, const struct service_def *b);
+
+bool listen_options_equal(const struct listen_options *a, const struct listen_options *b);
+
+/* Writes DEF as it would stand under `services:`, defaults filled in, so that reading it back gives an equal one. */
+void service_def_print(const struct service_def *def, struct buf *out);
+
+/* Writes the `broker:` section likewise. */
+void broker_def_print(const struct broker_def *def, struct buf *out);

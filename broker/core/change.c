@@ -1,0 +1,239 @@
+#include "core/change.h"
+
+#include "base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static bool addr_lists_equal(const struct addr_list *a, const struct addr_list *b) {
+        if (a->count != b->count)
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (!addr_equal(&a->items[i], &b->items[i]))
+                        return false;
+        return true;
+}
+
+static bool listens_equal(const struct listens_def *a, const struct listens_def *b) {
+        if (a->count != b->count)
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
+                    !addr_lists_equal(&a->items[i].addrs, &b->items[i].addrs) ||
+                    !listen_options_equal(&a->items[i].options, &b->items[i].options))
+                        return false;
+        return true;
+}
+
+static void report(struct reload *reload, const struct change *change, size_t listen_index, const char *why) {
+        AUTO(buf_deinit) struct buf path = BUF_NULL;
+
+        buf_printf(&path, "services.%s.listen[%zu]", change->def->name, listen_index);
+        diag_error(reload->diag, &change->def->listen.items[listen_index].mark, buf_text(&path), "%s", why);
+        reload->bind_failed = true;
+}
+
+static int add_port(struct change *change, struct port *port) {
+        if (change->port_count == change->port_room) {
+                size_t room = change->port_room + 4;
+                struct port **ports = reallocarray(change->ports, room, sizeof(*ports));
+
+                if (!ports)
+                        return err_raise(-ENOMEM);
+                change->ports = ports;
+                change->port_room = room;
+        }
+        change->ports[change->port_count++] = port;
+        return 0;
+}
+
+/* An open socket of that very address, whoever has it now. Where the kernel chose the port, only the service itself can
+ * mean it. */
+static struct port *find_open(struct reload *reload, const struct change *change, const struct addr *addr,
+                              const struct inherited *inherited) {
+        struct service *service;
+
+        list_for_each(service, &reload->manager->services, link) {
+                if (service != change->service &&
+                    (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX &&
+                     addr_port(&addr->sockaddr) == 0))
+                        continue;
+                for (size_t i = 0; i < service->port_count; i++) {
+                        struct port *port = service->ports[i];
+
+                        if (port->stays || port->inherited != inherited)
+                                continue;
+                        if (inherited || addr_equal(&port->addr, addr))
+                                return port;
+                }
+        }
+        return NULL;
+}
+
+static void take_port(struct reload *reload, struct change *change, size_t listen_index,
+                      const struct port_request *request) {
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+        struct port *port = find_open(reload, change, request->addr, request->inherited);
+        int r = 0;
+
+        if (port) {
+                port->stays = true;
+        } else if (request->inherited && request->inherited->taken) {
+                report(reload, change, listen_index, "the inherited socket is used by another service");
+                return;
+        } else {
+                r = port_open(reload->manager->event, request, &port, &why);
+                if (r < 0) {
+                        report(reload, change, listen_index, why.size > 0 ? buf_text(&why) : err_text(r));
+                        return;
+                }
+        }
+        if (add_port(change, port) < 0) {
+                if (port->stays)
+                        port->stays = false;
+                else
+                        port_close(port);
+                report(reload, change, listen_index, "out of memory");
+        }
+}
+
+static void take_inherited(struct reload *reload, struct change *change, size_t listen_index, const struct addr *addr) {
+        const struct listen_def *def = &change->def->listen.items[listen_index];
+        struct inherit *inherit = &reload->manager->inherit;
+        size_t found = 0;
+
+        for (size_t i = 0; i < inherit->count; i++)
+                if (strcmp(inherit->items[i].name, addr->sockaddr.un.sun_path) == 0) {
+                        const struct port_request request = {.def = def, .addr = addr, .inherited = &inherit->items[i]};
+
+                        take_port(reload, change, listen_index, &request);
+                        found++;
+                }
+        if (found == 0)
+                report(reload, change, listen_index,
+                       "the broker was not started with a socket of that name (LISTEN_FDNAMES)");
+}
+
+static void take_ports(struct reload *reload, struct change *change) {
+        for (size_t i = 0; i < change->def->listen.count; i++) {
+                const struct listen_def *def = &change->def->listen.items[i];
+
+                for (size_t j = 0; j < def->addrs.count; j++) {
+                        const struct port_request request = {.def = def, .addr = &def->addrs.items[j]};
+
+                        if (request.addr->form == ADDR_INHERITED)
+                                take_inherited(reload, change, i, request.addr);
+                        else
+                                take_port(reload, change, i, &request);
+                }
+        }
+}
+
+/* What could not be known before the sockets were there. */
+static void check_ports(struct reload *reload, struct change *change) {
+        const struct service_def *def = change->def;
+
+        if (def->wait && def->handoff == HANDOFF_STDIO && change->port_count > 1)
+                report(reload, change, 0, "handoff: stdio takes one socket, and this is more than one");
+        for (size_t i = 0; i < change->port_count && !def->wait; i++)
+                if (!port_is_connectable(change->ports[i]))
+                        report(reload, change, 0, "the inherited socket has no connections to accept: write wait: yes");
+}
+
+static const char *port_name(const struct port *port, const struct change *change) {
+        /* A port that stays still has the name it had; the new definition may say another. */
+        for (size_t i = 0; i < change->def->listen.count; i++)
+                for (size_t j = 0; j < change->def->listen.items[i].addrs.count; j++)
+                        if (!port->inherited && addr_equal(&change->def->listen.items[i].addrs.items[j], &port->addr))
+                                return change->def->listen.items[i].name;
+        return port->name;
+}
+
+static int make_program(struct reload *reload, struct change *change) {
+        static const char *const connection_name = "connection";
+        struct manager *manager = reload->manager;
+        AUTO(freep) const char **names = calloc(change->port_count + 1, sizeof(*names));
+        AUTO(freep) int *fds = calloc(change->port_count + 1, sizeof(*fds));
+        struct program_request request = {
+                .plan = {.base = &manager->base, .def = change->def, .fd_names = names, .fd_count = change->port_count},
+                .service = change->service,
+                .host = &manager->host,
+                .events = &service_handoff_events,
+                .listeners = fds,
+                .listener_count = change->port_count,
+        };
+
+        if (!names || !fds)
+                return err_raise(-ENOMEM);
+        for (size_t i = 0; i < change->port_count; i++) {
+                names[i] = port_name(change->ports[i], change);
+                fds[i] = change->ports[i]->fd;
+        }
+        if (!change->def->wait) {
+                request.plan.fd_names = &connection_name;
+                request.plan.fd_count = 1;
+                request.listener_count = 0;
+        }
+        return program_new(&request, &change->program, reload->diag);
+}
+
+void change_prepare(struct reload *reload, struct change *change) {
+        struct service *old = manager_find(reload->manager, change->def->name);
+        int r = 0;
+
+        change->service = old;
+        if (old && service_def_same(old->def, change->def)) {
+                change->keep = true;
+                return;
+        }
+        if (old && old->def->wait == change->def->wait && service_def_equal(old->def, change->def) &&
+            listens_equal(&old->def->listen, &change->def->listen)) {
+                change->same_program = true;
+                return;
+        }
+        if (!old) {
+                change->is_new = true;
+                r = service_new(reload->manager, change->def, &change->service);
+                if (r < 0) {
+                        report(reload, change, 0, "out of memory");
+                        return;
+                }
+        }
+        take_ports(reload, change);
+        check_ports(reload, change);
+        r = make_program(reload, change);
+        if (r < 0 && r != -EINVAL)
+                report(reload, change, 0, err_text(r));
+}
+
+void change_discard(struct change *change) {
+        change->program = program_free(change->program);
+        for (size_t j = 0; j < change->port_count; j++)
+                if (change->ports[j]->stays)
+                        change->ports[j]->stays = false;
+                else
+                        port_close(change->ports[j]);
+        free(change->ports);
+        if (change->is_new && change->service) {
+                service_free(change->service); /* with its definition */
+                change->def = NULL;
+        }
+        service_def_free(change->def);
+}
+
+const struct listen_def *change_listen_of(const struct change *change, const struct port *port) {
+        for (size_t i = 0; i < change->def->listen.count; i++) {
+                const struct listen_def *def = &change->def->listen.items[i];
+
+                for (size_t j = 0; j < def->addrs.count; j++) {
+                        if (port->inherited ? def->addrs.items[j].form == ADDR_INHERITED &&
+                                                      strcmp(def->addrs.items[j].sockaddr.un.sun_path,
+                                                             port->inherited->name) == 0
+                                            : addr_equal(&def->addrs.items[j], &port->addr))
+                                return def;
+                }
+        }
+        assert(!"a port without a definition");
+        return NULL;
+}

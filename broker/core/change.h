@@ -1,0 +1,38 @@
+/* One service on its way from a new definition to the running broker: everything that can fail, done before anything is
+ * changed. Internal to core/reload. */
+#pragma once
+
+#include "core/manager.h"
+
+#include <stdbool.h>
+
+/* One service of the new set, on its way from definition to running service. */
+struct change {
+        struct service_def *def; /* owned until the service takes it */
+        struct service *service; /* the one there is, or a new one made in prepare */
+        bool is_new;
+        bool keep;           /* nothing about it has changed */
+        bool same_program;   /* only what its programs do not see has: they go on */
+        struct port **ports; /* new ones, and old ones marked `stays` */
+        size_t port_count;
+        size_t port_room;
+        struct program *program;
+};
+
+struct reload {
+        struct manager *manager;
+        struct diag *diag;
+        struct change *changes;
+        size_t count;
+        bool bind_failed; /* what is wrong is not (only) in the definitions */
+};
+
+/* Opens, resolves and binds what CHANGE (with only its definition filled in) takes. What is wrong goes to RELOAD's
+ * diag. */
+void change_prepare(struct reload *reload, struct change *change);
+
+/* Undoes that: the broker is as it was. Frees the definition. */
+void change_discard(struct change *change);
+
+/* The entry of the new definition that PORT belongs to. */
+const struct listen_def *change_listen_of(const struct change *change, const struct port *port);

@@ -1,0 +1,289 @@
+#include "core/manager.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/orphans.h"
+#include "core/servicefsm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#define IDLE_CONNECTIONS_MAX 256
+
+/* Flapping at a limit is one event, not thousands. */
+static const struct rate_limit shortage_tell_limit = {.burst = 1, .interval = 5 * USEC_PER_SEC};
+
+int manager_init(struct manager *manager, enum launch_mode mode, struct inherit *own_inherit) {
+        int r;
+
+        *manager = (struct manager){.inherit = *own_inherit, .null_fd = -EBADF};
+        *own_inherit = INHERIT_NULL;
+        list_init(&manager->services);
+        list_init(&manager->leaving);
+        list_init(&manager->short_services);
+        list_init(&manager->idle_connections);
+        manager->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (manager->null_fd < 0)
+                return err_raise(-errno);
+        r = planmake_base_init(&manager->base);
+        if (r == 0)
+                r = launcher_new(mode, &manager->launcher);
+        if (r == 0)
+                r = sd_event_new(&manager->event);
+        if (r < 0)
+                return err_raise(r);
+        process_host_init(&manager->host, manager->event, manager->launcher, manager->null_fd);
+        return orphans_watch(manager);
+}
+
+static void free_services(struct manager *manager, struct list *services) {
+        struct service *service;
+
+        list_for_each(service, services, link) {
+                service_abandon(service);
+                if (services == &manager->services)
+                        HASH_DEL(manager->by_name, service);
+                service_free(service);
+        }
+}
+
+void manager_deinit(struct manager *manager) {
+        struct connection *connection;
+
+        if (!manager->services.next)
+                return;
+        free_services(manager, &manager->services);
+        free_services(manager, &manager->leaving);
+        list_for_each(connection, &manager->idle_connections, link)
+                free(connection);
+        process_host_deinit(&manager->host);
+        manager->drain_timer = sd_event_source_disable_unref(manager->drain_timer);
+        manager->log_drain = sd_event_source_disable_unref(manager->log_drain);
+        manager->sigchld = sd_event_source_disable_unref(manager->sigchld);
+        manager->orphan_timer = sd_event_source_disable_unref(manager->orphan_timer);
+        manager->launcher = launcher_free(manager->launcher);
+        manager->event = sd_event_unref(manager->event);
+        planmake_base_deinit(&manager->base);
+        inherit_deinit(&manager->inherit);
+        manager->null_fd = fd_close(manager->null_fd);
+}
+
+static int on_log_writable(sd_event_source *source, int fd UNUSED, uint32_t events UNUSED, void *userdata UNUSED) {
+        if (log_flush() == 0)
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+/* Log lines are written when nothing else is to be done. What a slow reader leaves waits until he takes more. */
+static void flush_log(struct manager *manager) {
+        if (log_flush() == 0)
+                return;
+        if (!manager->log_drain)
+                sd_event_add_io(manager->event, &manager->log_drain, log_fd(), EPOLLOUT, on_log_writable, NULL);
+        else
+                sd_event_source_set_enabled(manager->log_drain, SD_EVENT_ON);
+}
+
+int manager_run(struct manager *manager) {
+        int r;
+
+        for (;;) {
+                r = sd_event_prepare(manager->event);
+                if (r == 0) {
+                        flush_log(manager);
+                        r = sd_event_wait(manager->event, USEC_INFINITY);
+                }
+                if (r > 0)
+                        r = sd_event_dispatch(manager->event);
+                if (sd_event_get_state(manager->event) == SD_EVENT_FINISHED)
+                        return manager->exit_status;
+                if (r < 0)
+                        return err_raise(r);
+        }
+}
+
+static void check_drained(struct manager *manager) {
+        if (manager->draining && list_is_empty(&manager->services) && list_is_empty(&manager->leaving))
+                sd_event_exit(manager->event, 0);
+}
+
+static int on_drain_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
+        struct manager *manager = userdata;
+        struct service *service;
+        size_t left = 0;
+
+        list_for_each(service, &manager->leaving, link) {
+                left += service_process_count(service);
+                service_stop_programs(service);
+        }
+        log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_INTEGER("processes", (int64_t)left)),
+                  "stop_grace_period is over, leaving them behind");
+        sd_event_exit(manager->event, 0);
+        return 0;
+}
+
+void manager_drain(struct manager *manager, int status) {
+        struct service *service;
+        usec_t grace = 0;
+
+        if (manager->draining)
+                return;
+        manager->draining = true;
+        manager->exit_status = status;
+        if (manager->on_drain)
+                manager->on_drain(manager->on_drain_userdata);
+        list_for_each(service, &manager->services, link)
+                grace = MAX_OF(grace, service->def->stop_grace_period);
+        list_for_each(service, &manager->services, link)
+                manager_dismiss(manager, service);
+        check_drained(manager);
+        /* A little later than the processes' own timers, which kill what ignores its stop signal. */
+        if (grace != USEC_INFINITY)
+                sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_MONOTONIC,
+                                           grace + 50 * USEC_PER_MSEC, 0, on_drain_timer, manager);
+}
+
+void manager_kill(struct manager *manager) {
+        struct process *process;
+
+        list_for_each(process, &manager->host.running, host_link)
+                process_kill(process, SIGKILL);
+        if (manager->exit_status == 0)
+                manager->exit_status = 1;
+        sd_event_exit(manager->event, 0);
+}
+
+struct service *manager_find(struct manager *manager, const char *name) {
+        struct service *service;
+
+        HASH_FIND_STR(manager->by_name, name, service);
+        return service;
+}
+
+void manager_add(struct manager *manager, struct service *service) {
+        list_append(&manager->services, &service->link);
+        HASH_ADD_KEYPTR(hh, manager->by_name, service->name, strlen(service->name), service);
+        manager->service_count++;
+}
+
+void manager_dismiss(struct manager *manager, struct service *service) {
+        list_remove(&service->link);
+        HASH_DEL(manager->by_name, service);
+        manager->service_count--;
+        list_append(&manager->leaving, &service->link);
+        servicefsm_post(service, SERVICE_EV_STOP);
+}
+
+void manager_on_service_gone(struct manager *manager, struct service *own_service) {
+        service_free(own_service);
+        check_drained(manager);
+}
+
+void manager_on_main_ended(struct manager *manager, int status) {
+        log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_INTEGER("status", status)), "the main service has ended");
+        manager_drain(manager, status);
+}
+
+void manager_on_freed(struct manager *manager) {
+        struct list waiting;
+        struct service *service;
+
+        if (list_is_empty(&manager->short_services))
+                return;
+        /* Out of the list first: who finds it still short goes back in. */
+        waiting = manager->short_services;
+        waiting.next->prev = waiting.prev->next = &waiting;
+        list_init(&manager->short_services);
+        while ((service = list_first(&waiting, struct service, short_link))) {
+                list_remove(&service->short_link);
+                servicefsm_post(service, SERVICE_EV_ROOM);
+        }
+}
+
+bool manager_may_tell_shortage(struct manager *manager) {
+        return rate_take(&manager->shortage_told, &shortage_tell_limit, manager_now(manager));
+}
+
+usec_t manager_now(struct manager *manager) {
+        uint64_t now;
+
+        /* Before the first iteration there is none. */
+        if (sd_event_now(manager->event, CLOCK_MONOTONIC, &now) < 0)
+                return clock_monotonic();
+        return now;
+}
+
+struct connection *manager_take_connection(struct manager *manager) {
+        struct connection *connection = list_first(&manager->idle_connections, struct connection, link);
+
+        if (connection) {
+                list_remove(&connection->link);
+                manager->idle_connection_count--;
+        } else {
+                connection = malloc(sizeof(*connection));
+                if (!connection)
+                        return NULL;
+                list_init(&connection->link);
+        }
+        connection->fd = -EBADF;
+        connection->local_known = false;
+        connection->ticket = NULL;
+        return connection;
+}
+
+void manager_return_connection(struct manager *manager, struct connection *own_connection) {
+        if (!own_connection)
+                return;
+        assert(own_connection->fd < 0);
+        if (manager->idle_connection_count >= IDLE_CONNECTIONS_MAX) {
+                free(own_connection);
+                return;
+        }
+        list_append(&manager->idle_connections, &own_connection->link);
+        manager->idle_connection_count++;
+}
+
+void manager_log_statistics(struct manager *manager) {
+        struct service *service;
+
+        list_for_each(service, &manager->services, link) {
+                const struct service_counters *n = &service->counters;
+
+                log_event(LOG_LEVEL_INFO,
+                          LOG_FIELDS(LOG_STRING("service", service->name),
+                                     LOG_STRING("state", service_state_names[service->state]),
+                                     LOG_DURATION("since", manager_now(manager) - service->since),
+                                     LOG_INTEGER("processes", (int64_t)service_process_count(service)),
+                                     LOG_INTEGER("connections", service->limits.taken),
+                                     LOG_INTEGER("accepted", (int64_t)n->accepted),
+                                     LOG_INTEGER("ended", (int64_t)n->ended), LOG_INTEGER("starts", (int64_t)n->starts),
+                                     LOG_INTEGER("refused_instances", (int64_t)n->refused_full),
+                                     LOG_INTEGER("refused_per_source", (int64_t)n->refused_source),
+                                     LOG_INTEGER("failed", (int64_t)n->failed)),
+                          "statistics");
+        }
+}
+
+void manager_log_processes(struct manager *manager) {
+        struct process *process;
+        char peer[CONNECTION_PEER_MAX];
+
+        list_for_each(process, &manager->host.running, host_link) {
+                const struct handoff *handoff = process->userdata;
+                const struct program *program = handoff->setup.userdata;
+
+                if (process->connection)
+                        connection_format_peer(process->connection, peer);
+                log_event(LOG_LEVEL_INFO,
+                          LOG_FIELDS(LOG_STRING("service", program->service->name),
+                                     LOG_STRING("peer", process->connection ? peer : NULL),
+                                     LOG_INTEGER("pid", process->launched.pid),
+                                     LOG_DURATION("running", clock_monotonic() - process->started_at)),
+                          "process");
+        }
+}

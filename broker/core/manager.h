@@ -1,0 +1,69 @@
+/* Owns the loop's shared things and all services; knows when everything is over. */
+#pragma once
+
+#include "conf/servicedef.h"
+#include "core/service.h"
+#include "net/inherit.h"
+
+struct manager {
+        sd_event *event;
+        struct launcher *launcher;
+        struct process_host host;
+        struct planmake_base base;
+        struct inherit inherit;   /* sockets the broker itself was started with */
+        struct broker_def broker; /* of the definitions in force */
+
+        struct list services;    /* in the order of their definitions */
+        struct service *by_name; /* the same, hashed */
+        size_t service_count;
+        struct list leaving; /* without sockets, until their last process has ended */
+
+        struct list short_services; /* paused until something is given back */
+        struct rate shortage_told;
+
+        struct list idle_connections; /* objects to be used again */
+        size_t idle_connection_count;
+
+        bool draining;
+        int exit_status;
+        sd_event_source *drain_timer;
+        sd_event_source *log_drain; /* the log's reader is slow: watch for it */
+        sd_event_source *sigchld;
+        sd_event_source *orphan_timer;
+        void (*on_drain)(void *userdata); /* told once when draining begins */
+        void *on_drain_userdata;
+        int null_fd;
+};
+
+/* MODE: how to start programs. INHERIT is taken over. Returns 0 or a negative errno. */
+int manager_init(struct manager *manager, enum launch_mode mode, struct inherit *own_inherit);
+void manager_deinit(struct manager *manager);
+
+/* Runs the loop until everything is over. Returns the exit status of the broker, or a negative errno. */
+int manager_run(struct manager *manager);
+
+/* No new connections; servers are told to end, those who serve a connection may finish it; when the last is gone,
+ * or the longest stop_grace_period is over, the loop ends with STATUS. */
+void manager_drain(struct manager *manager, int status);
+
+/* Kills every process and ends the loop at once. */
+void manager_kill(struct manager *manager);
+
+struct service *manager_find(struct manager *manager, const char *name);
+void manager_add(struct manager *manager, struct service *service);
+
+/* Takes SERVICE from the services to those that leave, and tells it to. It may be gone when this returns. */
+void manager_dismiss(struct manager *manager, struct service *service);
+
+/* For services: */
+void manager_on_service_gone(struct manager *manager, struct service *own_service);
+void manager_on_main_ended(struct manager *manager, int status);
+void manager_on_freed(struct manager *manager); /* a process has ended: whoever waits for that may try again */
+bool manager_may_tell_shortage(struct manager *manager);
+usec_t manager_now(struct manager *manager);                         /* monotonic, of this iteration of the loop */
+struct connection *manager_take_connection(struct manager *manager); /* NULL when memory ran out */
+void manager_return_connection(struct manager *manager, struct connection *own_connection);
+
+/* Logs one line per service, for SIGUSR1; and one per process, for SIGUSR2. */
+void manager_log_statistics(struct manager *manager);
+void manager_log_processes(struct manager *manager);

@@ -1,0 +1,8 @@
+/* Children we did not start: as PID 1 of a container, and as a child subreaper everywhere, the broker inherits every
+ * process whose parent has died, and has to wait for it. */
+#pragma once
+
+struct manager;
+
+/* Becomes a subreaper and watches for orphans that end. Returns 0 or a negative errno. */
+int orphans_watch(struct manager *manager);

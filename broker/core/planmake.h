@@ -1,0 +1,33 @@
+/* From a definition to a launch plan: identity, words and limits resolved, so that a start looks nothing up. */
+#pragma once
+
+#include "conf/servicedef.h"
+#include "proc/plan.h"
+
+/* What all plans have in common; made once when the broker starts. */
+struct planmake_base {
+        struct strlist environment; /* the broker's own, less what no program is to see */
+        struct rlimit nofile;       /* RLIMIT_NOFILE as it was before the broker raised its own */
+        bool nofile_raised;
+};
+
+#define PLANMAKE_BASE_NULL ((struct planmake_base){0})
+
+/* Copies what is needed out of the broker's environment, and raises its limit of open files as far as it may. Returns 0
+ * or -ENOMEM. */
+int planmake_base_init(struct planmake_base *ret);
+void planmake_base_deinit(struct planmake_base *base);
+
+struct planmake_request {
+        const struct planmake_base *base; /* outlives the plan */
+        const struct service_def *def;
+        const char *const *fd_names; /* of the sockets, in their order */
+        size_t fd_count;
+};
+
+/* Makes the plan of REQUEST. What is wrong with the definition goes to DIAG: then -EINVAL. Otherwise 0 or -ENOMEM. A
+ * program that does not exist is a warning: plan->path stays NULL. */
+int planmake(const struct planmake_request *request, struct launch_plan *ret, struct diag *diag);
+
+/* Looks for the program again. Returns 0 with plan->path set, or a negative errno of plan_find_program(). */
+int planmake_find_program(struct launch_plan *plan);

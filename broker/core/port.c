@@ -1,0 +1,159 @@
+#include "core/port.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "core/service.h"
+#include "net/connection.h"
+#include "net/listen.h"
+#include "net/unixpath.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+/* At most this many connections are taken from one port before the others have their turn. */
+#define BURST_MAX 16
+
+/* Where there are many, listening sockets stand above the descriptors that programs get (proc/launch.h); the first few
+ * stay low, since a table that reaches far is dearer to copy. */
+#define PORT_FD_LOW 128
+#define PORT_FD_MIN 1024
+
+/* Accepts one connection at first, since asking again just to hear "none" is a system call for nothing; more and
+ * more as long as there are more. */
+static void port_accept_burst(struct port *port) {
+        unsigned i;
+
+        for (i = 0; i < port->burst && service_wants_connections(port->service); i++) {
+                int r = service_accept(port->service, port->fd);
+
+                if (r != ACCEPT_OK) {
+                        port->burst = 1;
+                        return;
+                }
+        }
+        port->burst = MIN_OF(port->burst * 2, (unsigned)BURST_MAX);
+}
+
+static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
+        struct port *port = userdata;
+
+        if (service_accepts(port->service))
+                port_accept_burst(port);
+        else
+                service_on_traffic(port->service);
+        return 0;
+}
+
+static int port_find_fd(const struct port_request *request, struct buf *why) {
+        struct stat st;
+        int fd, r;
+
+        if (!request->inherited) {
+                fd = listen_open(request->addr, &request->def->options, why);
+                return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
+        }
+        fd = request->inherited->fd;
+        if (fstat(fd, &st) < 0 || (!S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode))) {
+                buf_printf(why, "the inherited descriptor '%s' is neither a socket nor a FIFO",
+                           request->inherited->name);
+                return err_raise(-ENOTSOCK);
+        }
+        r = listen_adopt(fd, &request->def->options, why);
+        if (r == 0)
+                r = fd_set_nonblock(fd, true);
+        return r < 0 ? r : fd;
+}
+
+/* What an inherited socket is, only the kernel knows. */
+static void port_ask_type(struct port *port) {
+        socklen_t size = sizeof(port->addr.type);
+
+        if (port->inherited && getsockopt(port->fd, SOL_SOCKET, SO_TYPE, &port->addr.type, &size) < 0)
+                port->addr.type = SOCK_DGRAM;
+}
+
+int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why) {
+        struct port *port = calloc(1, sizeof(*port));
+        int r;
+
+        if (!port)
+                return err_raise(-ENOMEM);
+        port->def = request->def;
+        port->name = request->inherited ? request->inherited->name : request->def->name;
+        port->addr = *request->addr;
+        port->inherited = request->inherited;
+        port->burst = 1;
+        port->fd = port_find_fd(request, why);
+        r = port->fd;
+        if (r >= 0) {
+                port_ask_type(port);
+                r = sd_event_add_io(event, &port->io, port->fd, EPOLLIN, port_on_readable, port);
+                if (r < 0)
+                        buf_printf(why, "cannot be watched: %s", err_text(r));
+        }
+        if (r >= 0)
+                r = sd_event_source_set_enabled(port->io, SD_EVENT_OFF);
+        if (r < 0) {
+                port_close(port);
+                return err_raise(r);
+        }
+        if (port->inherited)
+                port->inherited->taken = true;
+        *ret = port;
+        return 0;
+}
+
+struct port *port_close(struct port *port) {
+        if (!port)
+                return NULL;
+        port->io = sd_event_source_disable_unref(port->io);
+        if (port->inherited) {
+                port->inherited->taken = false;
+        } else if (port->fd >= 0) {
+                /* The path first: until the socket is closed nobody can take it for a stale one. */
+                listen_remove(&port->addr, &port->def->options);
+                port->fd = fd_close(port->fd);
+        }
+        free(port);
+        return NULL;
+}
+
+int port_apply(struct port *port, const struct listen_def *def, struct buf *why) {
+        int r = listen_adopt(port->fd, &def->options, why);
+
+        if (r == 0 && !port->inherited && port_is_connectable(port) &&
+            listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
+                r = err_raise(-errno);
+        if (r == 0 && !port->inherited && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
+                r = unixpath_set_access(port->addr.sockaddr.un.sun_path, &def->options, why);
+        return r;
+}
+
+int port_watch(struct port *port, bool on) {
+        int r = sd_event_source_set_enabled(port->io, on ? SD_EVENT_ON : SD_EVENT_OFF);
+
+        return r < 0 ? err_raise(r) : 0;
+}
+
+bool port_is_connectable(const struct port *port) {
+        return addr_is_connectable(&port->addr);
+}
+
+void port_format_bound(const struct port *port, struct buf *out) {
+        union sockaddr_any sa = {.sa.sa_family = AF_UNSPEC};
+        socklen_t size = sizeof(sa);
+
+        if (port->addr.form == ADDR_FIFO || getsockname(port->fd, &sa.sa, &size) < 0) {
+                addr_format(&port->addr, out);
+                return;
+        }
+        if (port->addr.type == SOCK_DGRAM)
+                buf_add_string(out, sa.sa.sa_family == AF_UNIX ? "unixgram:" : "udp:");
+        else if (port->addr.type == SOCK_SEQPACKET)
+                buf_add_string(out, "seqpacket:");
+        addr_format_sockaddr(&sa, size, out);
+}

@@ -1,0 +1,48 @@
+/* One listening socket (or FIFO) of a service: its descriptor and whether it is watched. Owned by its service; on a
+ * reload it may pass to another one, descriptor and all. */
+#pragma once
+
+#include "conf/servicedef.h"
+#include "net/inherit.h"
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+struct service;
+
+struct port {
+        struct service *service;      /* borrowed */
+        const struct listen_def *def; /* borrowed from the service's definition */
+        const char *name;             /* borrowed from def, or from the inherited socket */
+        struct addr addr;
+        struct inherited *inherited; /* the socket we were started with, if it is one; borrowed */
+        int fd;
+        bool stays;          /* passes to another service: neither close nor remove it */
+        sd_event_source *io; /* disabled unless the service listens */
+        unsigned burst;      /* connections to accept at the next wake-up */
+};
+
+/* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Not watched yet.
+ * Returns 0, or a negative errno with a sentence in WHY. */
+struct port_request {
+        const struct listen_def *def;
+        const struct addr *addr;
+        struct inherited *inherited;
+};
+int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
+
+/* Stops watching, closes, removes the path, frees. An inherited socket is only given back. NULL is fine; returns
+ * NULL. */
+struct port *port_close(struct port *port);
+
+/* Applies what a new definition of the same address can change on an open socket. As port_open(). */
+int port_apply(struct port *port, const struct listen_def *def, struct buf *why);
+
+/* Watches it for traffic, or stops. Idempotent. */
+int port_watch(struct port *port, bool on);
+
+/* Whether connections can be accepted from it. */
+bool port_is_connectable(const struct port *port);
+
+/* The address it is really bound to, with the port the kernel chose; for people. */
+void port_format_bound(const struct port *port, struct buf *out);

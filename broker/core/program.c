@@ -1,0 +1,124 @@
+#include "core/program.h"
+
+#include "base/err.h"
+#include "core/service.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct program *program_free(struct program *program) {
+        if (!program)
+                return NULL;
+        list_remove(&program->link);
+        /* Children read the plan until they exec. */
+        if (program->handoff)
+                launcher_wait_idle(program->handoff->setup.host->launcher);
+        program->handoff = handoff_close(program->handoff);
+        output_deinit(&program->err);
+        output_deinit(&program->out);
+        plan_deinit(&program->plan);
+        free(program->listeners);
+        free(program);
+        return NULL;
+}
+
+static struct process_policy policy_of(const struct service_def *def) {
+        return (struct process_policy){
+                .stop_signal = def->stop_signal,
+                .stop_grace_period = def->stop_grace_period,
+                .max_runtime = def->max_runtime,
+        };
+}
+
+void program_set_policy(struct program *program, const struct service_def *def) {
+        program->handoff->setup.policy = policy_of(def);
+}
+
+static int open_handoff(struct program *program, const struct program_request *request) {
+        const struct service_def *def = request->plan.def;
+        const struct handoff_setup setup = {
+                .host = request->host,
+                .plan = &program->plan,
+                .policy = policy_of(def),
+                .stdio = def->handoff == HANDOFF_STDIO,
+                .non_blocking = def->non_blocking,
+                .stdout_fd = HANDOFF_FD_INHERIT,
+                .stderr_fd = HANDOFF_FD_INHERIT,
+                .listeners = program->listeners,
+                .listener_count = request->listener_count,
+                .events = request->events,
+                .userdata = program,
+        };
+
+        return handoff_open(def->wait ? HANDOFF_TYPE_LISTENERS : HANDOFF_TYPE_SPAWN, &setup, &program->handoff);
+}
+
+/* Opens what the program's output goes to; a file that cannot be opened is the definition's fault. */
+static int open_outputs(struct program *program, const struct service_def *def, struct diag *diag) {
+        const struct output_def socket = {.kind = OUTPUT_SOCKET};
+        AUTO(buf_deinit) struct buf why = BUF_NULL, path = BUF_NULL;
+        const char *key = "stdout";
+        int r;
+
+        r = output_init(&program->out, def->handoff == HANDOFF_STDIO ? &socket : &def->stdout_to,
+                        program->service->name, key, &why);
+        if (r == 0) {
+                key = "stderr";
+                r = output_init(&program->err, &def->stderr_to, program->service->name, key, &why);
+        }
+        if (r == 0)
+                return 0;
+        buf_printf(&path, "services.%s.%s", def->name, key);
+        diag_error(diag, &def->mark, buf_text(&path), "%s", buf_text(&why));
+        return -EINVAL;
+}
+
+int program_new(const struct program_request *request, struct program **ret, struct diag *diag) {
+        struct program *program = calloc(1, sizeof(*program));
+        int r;
+
+        if (!program)
+                return err_raise(-ENOMEM);
+        list_init(&program->link);
+        program->service = request->service;
+        program->plan = PLAN_NULL;
+        program->out.write_fd = program->err.write_fd = -EBADF;
+        program->out.read_fd = program->err.read_fd = -EBADF;
+        program->listeners = calloc(request->listener_count + 1, sizeof(*program->listeners));
+        if (!program->listeners) {
+                program_free(program);
+                return err_raise(-ENOMEM);
+        }
+        if (request->listener_count > 0)
+                memcpy(program->listeners, request->listeners, request->listener_count * sizeof(*program->listeners));
+        r = planmake(&request->plan, &program->plan, diag);
+        if (r == 0)
+                r = open_outputs(program, request->plan.def, diag);
+        if (r == 0)
+                r = open_handoff(program, request);
+        if (r < 0) {
+                program_free(program);
+                return r;
+        }
+        *ret = program;
+        return 0;
+}
+
+int program_prepare(struct program *program) {
+        struct handoff_setup *setup = &program->handoff->setup;
+        int r;
+
+        if (!program->plan.path) {
+                r = planmake_find_program(&program->plan);
+                if (r < 0)
+                        return r;
+        }
+        r = output_open(&program->out, setup->host->event);
+        if (r == 0)
+                r = output_open(&program->err, setup->host->event);
+        if (r < 0)
+                return r;
+        setup->stdout_fd = output_fd(&program->out, setup->host->null_fd);
+        setup->stderr_fd = output_fd(&program->err, setup->host->null_fd);
+        return 0;
+}

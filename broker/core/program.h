@@ -1,0 +1,41 @@
+/* One generation of a service's program: how to start it, where its output goes, and the handoff that owns its
+ * processes. A reload makes a new one; the old one stays with its service until its last process has ended. */
+#pragma once
+
+#include "core/output.h"
+#include "core/planmake.h"
+#include "handoff/handoff.h"
+
+struct service;
+
+struct program {
+        struct list link;        /* in its service's list of retired ones */
+        struct service *service; /* borrowed */
+        struct launch_plan plan;
+        struct output out;
+        struct output err;
+        struct handoff *handoff;
+        int *listeners;
+};
+
+struct program_request {
+        struct planmake_request plan;
+        struct service *service;
+        struct process_host *host;
+        const struct handoff_events *events; /* userdata is the program */
+        const int *listeners;                /* as many as plan.fd_count; for wait: yes */
+        size_t listener_count;
+};
+
+/* Makes everything ready that a start needs. What is wrong with the definition goes to DIAG: then -EINVAL. */
+int program_new(const struct program_request *request, struct program **ret, struct diag *diag);
+
+/* Frees it, once no process is left. NULL is fine; returns NULL. */
+struct program *program_free(struct program *program);
+
+/* Before a start: finds the program's file if it was missing, opens the pipes to the log. Returns 0; -ENOENT or -EACCES
+ * where there is nothing to execute; or another negative errno, a shortage. */
+int program_prepare(struct program *program);
+
+/* Takes over from DEF how programs started from now on are stopped and limited in time. */
+void program_set_policy(struct program *program, const struct service_def *def);

@@ -1,0 +1,247 @@
+#include "core/reload.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/confdir.h"
+#include "core/change.h"
+#include "core/servicefsm.h"
+
+#include <malloc.h>
+#include <string.h>
+
+/* The sockets that nobody wants any more are closed before the others change hands. */
+static void release_ports(struct service *service) {
+        for (size_t i = 0; i < service->port_count; i++)
+                if (!service->ports[i]->stays)
+                        port_close(service->ports[i]);
+        free(service->ports);
+        service->ports = NULL;
+        service->port_count = 0;
+}
+
+static void adopt_port(struct service *service, const struct change *change, struct port *port) {
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+        const struct listen_def *def = change_listen_of(change, port);
+        bool changed = port->stays && !listen_options_equal(&port->def->options, &def->options);
+
+        port->service = service;
+        if (!port->inherited)
+                port->name = def->name;
+        if (changed && port_apply(port, def, &why) < 0)
+                log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_STRING("service", service->name)),
+                          "an option of its open socket stays as it was: %s", buf_text(&why));
+        port->def = def;
+        port->stays = false;
+}
+
+static void retire_program(struct service *service) {
+        struct program *old = service->program;
+
+        service->program = NULL;
+        if (!old)
+                return;
+        if (old->handoff->process_count > 0)
+                list_append(&service->retired, &old->link);
+        else
+                program_free(old);
+}
+
+static void log_listening(const struct service *service) {
+        for (size_t i = 0; i < service->port_count; i++) {
+                AUTO(buf_deinit) struct buf address = BUF_NULL;
+
+                port_format_bound(service->ports[i], &address);
+                log_event(LOG_LEVEL_INFO,
+                          LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("address", buf_text(&address)),
+                                     LOG_STRING("name", service->ports[i]->name)),
+                          "listening");
+        }
+}
+
+/* Limits, restarts, how it is stopped: nothing that a running program would have to be started again for. */
+static void commit_same_program(struct change *change) {
+        struct service *service = change->service;
+        struct service_def *old_def = service->def;
+
+        for (size_t i = 0; i < service->port_count; i++) {
+                struct port *port = service->ports[i];
+
+                port->def = change_listen_of(change, port);
+                if (!port->inherited)
+                        port->name = port->def->name;
+        }
+        service->def = take_ptr(change->def);
+        program_set_policy(service->program, service->def);
+        limits_set(&service->limits, service->def->instances, service->def->per_source);
+        service_def_free(old_def);
+        /* A place more, or one less, may make a difference to those who wait. */
+        if (service_accepts(service))
+                servicefsm_post(service, SERVICE_EV_CHANGED);
+}
+
+static void commit_change(struct reload *reload, struct change *change) {
+        struct service *service = change->service;
+        struct service_def *old_def = service->def;
+
+        for (size_t i = 0; i < change->port_count; i++)
+                adopt_port(service, change, change->ports[i]);
+        service->ports = take_ptr(change->ports);
+        service->port_count = change->port_count;
+        retire_program(service);
+        service->program = take_ptr(change->program);
+        service->def = take_ptr(change->def);
+        limits_set(&service->limits, service->def->instances, service->def->per_source);
+        if (change->is_new)
+                manager_add(reload->manager, service);
+        else
+                service_def_free(old_def);
+        log_listening(service);
+        servicefsm_post(service, change->is_new ? SERVICE_EV_OPEN : SERVICE_EV_CHANGED);
+}
+
+/* Services of the old set that the new one does not have. */
+static unsigned dismiss_missing(struct reload *reload) {
+        struct service *service;
+        unsigned removed = 0;
+
+        list_for_each(service, &reload->manager->services, link)
+                service->wanted = false;
+        for (size_t i = 0; i < reload->count; i++)
+                reload->changes[i].service->wanted = true;
+        list_for_each(service, &reload->manager->services, link) {
+                if (service->wanted)
+                        continue;
+                log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_STRING("service", service->name)), "removed");
+                release_ports(service);
+                manager_dismiss(reload->manager, service);
+                removed++;
+        }
+        return removed;
+}
+
+/* From this many sockets on, a copy of the descriptor table for every start costs more than the wait it saves. */
+#define MANY_PORTS 100
+
+static void choose_table(struct manager *manager) {
+        struct service *service;
+        size_t ports = 0;
+
+        list_for_each(service, &manager->services, link)
+                ports += service->port_count;
+        launcher_share_table(manager->launcher, ports > MANY_PORTS);
+}
+
+static void commit(struct reload *reload, struct reload_summary *summary) {
+        *summary = (struct reload_summary){0};
+        summary->removed = dismiss_missing(reload);
+        for (size_t i = 0; i < reload->count; i++)
+                if (!reload->changes[i].keep && !reload->changes[i].same_program && !reload->changes[i].is_new)
+                        release_ports(reload->changes[i].service);
+        for (size_t i = 0; i < reload->count; i++) {
+                struct change *change = &reload->changes[i];
+
+                if (change->keep) {
+                        service_def_free(change->def);
+                        summary->kept++;
+                        continue;
+                }
+                if (change->is_new)
+                        summary->added++;
+                else
+                        summary->changed++;
+                if (change->same_program)
+                        commit_same_program(change);
+                else
+                        commit_change(reload, change);
+        }
+        choose_table(reload->manager);
+        free(reload->changes);
+}
+
+static size_t take_enabled(struct def_set *set, struct change *changes) {
+        size_t count = 0;
+
+        for (size_t i = 0; i < set->count; i++)
+                if (set->services[i]->enabled)
+                        changes[count++].def = take_ptr(set->services[i]);
+        return count;
+}
+
+enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
+                                 struct diag *diag) {
+        struct reload reload = {.manager = manager, .diag = diag};
+        struct broker_def broker = own_set->broker;
+
+        reload.changes = calloc(own_set->count + 1, sizeof(*reload.changes));
+        if (!reload.changes) {
+                def_set_free(own_set);
+                diag_error(diag, NULL, NULL, "out of memory");
+                return RELOAD_FAILED;
+        }
+        reload.count = take_enabled(own_set, reload.changes);
+        for (size_t i = 0; i < reload.count; i++)
+                change_prepare(&reload, &reload.changes[i]);
+        if (diag_has_errors(diag)) {
+                for (size_t i = 0; i < reload.count; i++)
+                        change_discard(&reload.changes[i]);
+                free(reload.changes);
+                def_set_free(own_set);
+                return reload.bind_failed ? RELOAD_FAILED : RELOAD_BAD_DEFINITIONS;
+        }
+        commit(&reload, ret);
+        manager->broker = broker;
+        def_set_free(own_set);
+        malloc_trim(0);
+        return RELOAD_DONE;
+}
+
+static void log_diag(const struct diag *diag) {
+        enum diag_level level;
+
+        for (size_t i = 0;; i++) {
+                AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+                if (!diag_format_entry(diag, i, &text, &level))
+                        return;
+                log_event(level == DIAG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, NULL, "%s", buf_text(&text));
+        }
+}
+
+void reload_from(struct manager *manager, const struct strlist *paths) {
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        struct def_set *set = confdir_load(paths, &diag);
+        struct reload_summary summary;
+
+        if (!set || reload_apply(manager, set, &summary, &diag) != RELOAD_DONE) {
+                log_diag(&diag);
+                log_error("reload: nothing has changed, the definitions in force stay");
+                return;
+        }
+        log_set_style(manager->broker.log_format, manager->broker.log_level);
+        log_diag(&diag);
+        log_event(LOG_LEVEL_INFO,
+                  LOG_FIELDS(LOG_INTEGER("added", summary.added), LOG_INTEGER("changed", summary.changed),
+                             LOG_INTEGER("removed", summary.removed), LOG_INTEGER("kept", summary.kept)),
+                  "reloaded");
+}
+
+void reload_check(const struct def_set *set, struct diag *diag) {
+        struct planmake_base base = PLANMAKE_BASE_NULL;
+
+        if (planmake_base_init(&base) < 0)
+                return;
+        for (size_t i = 0; i < set->count; i++) {
+                const struct service_def *def = set->services[i];
+                AUTO(freep) const char **names = calloc(def->listen.count + 1, sizeof(*names));
+                const struct planmake_request request = {
+                        .base = &base, .def = def, .fd_names = names, .fd_count = def->wait ? def->listen.count : 0};
+                struct launch_plan plan = PLAN_NULL;
+
+                for (size_t j = 0; names && j < def->listen.count; j++)
+                        names[j] = def->listen.items[j].name;
+                if (names && def->enabled)
+                        planmake(&request, &plan, diag);
+                plan_deinit(&plan);
+        }
+        planmake_base_deinit(&base);
+}

@@ -1,0 +1,28 @@
+/* From one set of definitions to another, all or nothing: everything new is opened, resolved and bound first; only when
+ * all of that has succeeded are services changed, and that cannot fail. The first start is a reload from nothing. */
+#pragma once
+
+#include "core/manager.h"
+
+enum reload_outcome {
+        RELOAD_DONE,
+        RELOAD_BAD_DEFINITIONS, /* DIAG says what is wrong with them; nothing has changed */
+        RELOAD_FAILED,          /* DIAG says what could not be opened or bound; nothing has changed */
+};
+
+struct reload_summary {
+        unsigned added;
+        unsigned changed;
+        unsigned removed;
+        unsigned kept;
+};
+
+/* Puts OWN_SET in force, which is consumed. Warnings go to DIAG as well. */
+enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
+                                 struct diag *diag);
+
+/* Reads PATHS and applies them; logs what came of it. For SIGHUP. */
+void reload_from(struct manager *manager, const struct strlist *paths);
+
+/* Makes the plan of every service of SET, without sockets, only to see whether it can be made: for `broker check`. */
+void reload_check(const struct def_set *set, struct diag *diag);

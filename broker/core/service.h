@@ -1,0 +1,120 @@
+/* One service: its sockets, its program, whom it admits. What it does about events is in core/servicefsm.c; here is
+ * what it is made of and the path of a connection. */
+#pragma once
+
+#include "base/rate.h"
+#include "core/limits.h"
+#include "core/port.h"
+#include "core/program.h"
+
+#include <uthash.h>
+
+struct manager;
+
+enum service_state {
+        SERVICE_STOPPED,   /* nothing watched, nothing running; its sockets are bound */
+        SERVICE_LISTENING, /* the broker watches the sockets */
+        SERVICE_FULL,      /* wait: no; as many as may are being served, who comes waits in the backlog */
+        SERVICE_RUNNING,   /* wait: yes; a server has the sockets */
+        SERVICE_STOPPING,  /* wait: yes; the server was told to end, a new definition waits for that */
+        SERVICE_PAUSED,    /* nothing is accepted until a timer, or until what ran short is there again */
+        SERVICE_BACKOFF,   /* the server is to be started again after restart_delay */
+        SERVICE_LEAVING,   /* its sockets are closed, its last processes end */
+        SERVICE_STATE_N,
+};
+
+/* Why a service is paused. */
+enum service_pause {
+        PAUSE_NONE,
+        PAUSE_SHORTAGE, /* descriptors, processes or memory */
+        PAUSE_TRIGGER,  /* trigger_limit */
+        PAUSE_PROGRAM,  /* the program is missing or cannot be started */
+};
+
+struct service_counters {
+        uint64_t accepted;
+        uint64_t ended;
+        uint64_t refused_full;
+        uint64_t refused_source;
+        uint64_t failed; /* accepted, but no program could be started for it */
+        uint64_t starts; /* of servers */
+};
+
+struct service {
+        struct list link;        /* among the manager's services, or those that leave */
+        UT_hash_handle hh;       /* by name */
+        struct manager *manager; /* borrowed */
+        char *name;
+        struct service_def *def; /* owned; replaced as a whole by a reload */
+
+        struct port **ports; /* in the order written */
+        size_t port_count;
+
+        struct program *program; /* the current generation */
+        struct list retired;     /* older ones, until their last process has ended */
+
+        enum service_state state;
+        enum service_pause pause;
+        int pause_error;        /* negative errno that led to it, or 0 */
+        struct list short_link; /* among the manager's services that wait for what ran short */
+        usec_t since;           /* when it entered its state, monotonic */
+        sd_event_source *timer; /* of the state it is in; cancelled on leaving it */
+        usec_t shortage_delay;  /* doubles while shortages follow each other */
+        usec_t restart_delay;   /* doubles while servers fail one after the other */
+        struct rate trigger;
+        struct exitinfo last_exit;
+        usec_t last_runtime;
+        bool last_launch_failed;
+
+        struct limits limits;
+        struct list held; /* accepted connections that no process could be made for yet */
+
+        struct service_counters counters;
+        bool wanted;            /* while definitions change: the new ones have it too */
+        uint64_t refusals_told; /* of the refusals, those that were logged */
+        sd_event_source *refusal_timer;
+};
+
+/* Leaves its processes to themselves: the broker ends. */
+void service_abandon(struct service *service);
+
+/* Before it begins to accept: its sockets do not block, whatever a server they were given to has made of that. */
+void service_prepare_ports(struct service *service);
+
+/* Makes a service of DEF without sockets or a program yet; takes over DEF on success. Returns 0 or -ENOMEM. */
+int service_new(struct manager *manager, struct service_def *def, struct service **ret);
+
+/* Frees it; only when none of its processes is left. NULL is fine; returns NULL. */
+struct service *service_free(struct service *service);
+
+/* For ports: whether connections are accepted here, and whether one more would be. */
+bool service_accepts(const struct service *service);
+bool service_wants_connections(const struct service *service);
+
+/* Accepts one connection from FD, admits or refuses it, and starts what serves it. Returns an accept_outcome; anything
+ * but ACCEPT_OK ends the port's burst. */
+int service_accept(struct service *service, int fd);
+
+/* Something has arrived at a socket whose server does the accepting. */
+void service_on_traffic(struct service *service);
+
+/* Tries again for the connections that are held. Returns false when a shortage still keeps one. */
+bool service_serve_held(struct service *service);
+
+/* Closes the connections that are held: the service ends before it could serve them. */
+void service_drop_held(struct service *service);
+
+/* Starts the server with the sockets. 0 or a negative errno of program_prepare() or start_server. */
+int service_start_server(struct service *service);
+
+/* All processes of all generations. */
+size_t service_process_count(const struct service *service);
+
+void service_watch_ports(struct service *service, bool on);
+void service_close_ports(struct service *service);
+
+/* Tells servers, or everything, to end. */
+void service_stop_programs(struct service *service);
+void service_kill_programs(struct service *service, int signal);
+
+extern const struct handoff_events service_handoff_events;

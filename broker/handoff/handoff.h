@@ -1,0 +1,85 @@
+/* One way of giving a socket to a program. A service has one handoff and talks to it through this interface alone; each
+ * way is a file of this folder that fills in a struct handoff_ops, and is found by handoff_open().
+ *
+ * A handoff owns its processes. It knows no service and logs nothing: what happens it reports by struct handoff_events.
+ * It borrows its setup (the plan, the listeners), which outlive it. */
+#pragma once
+
+#include "base/list.h"
+#include "handoff/process.h"
+#include "net/connection.h"
+
+#include <stdbool.h>
+
+enum handoff_type {
+        HANDOFF_TYPE_LISTENERS, /* all listening sockets to one server */
+        HANDOFF_TYPE_SPAWN,     /* one process per accepted connection */
+        HANDOFF_TYPE_N,
+};
+
+/* Where a program's stdout or stderr goes, beside a descriptor's number. */
+#define HANDOFF_FD_INHERIT (-1) /* the broker's own */
+#define HANDOFF_FD_SOCKET (-2)  /* the socket handed over */
+
+struct handoff;
+
+struct handoff_events {
+        /* A program was started; CONNECTION is the one it serves, or NULL for a server. */
+        void (*started)(void *userdata, struct handoff *handoff, const struct process *process);
+        /* It has ended. The connection it served, if any, belongs to the callee again. The handoff may be closed by the
+         * callee when it has no processes left. */
+        void (*ended)(void *userdata, struct handoff *handoff, const struct process_end *end);
+};
+
+struct handoff_setup {
+        struct process_host *host;
+        const struct launch_plan *plan;
+        struct process_policy policy;
+        bool stdio;        /* the socket as fds 0 and 1, not as 3 and up */
+        bool non_blocking; /* listening sockets are handed over with O_NONBLOCK */
+        int stdout_fd;     /* a descriptor, HANDOFF_FD_INHERIT or HANDOFF_FD_SOCKET */
+        int stderr_fd;
+        const int *listeners; /* in the order they are to be handed over */
+        size_t listener_count;
+        const struct handoff_events *events;
+        void *userdata;
+};
+
+struct handoff_ops {
+        enum handoff_type type;
+        /* Starts what serves one connection. On success the descriptor has been handed over and closed, and the
+         * connection belongs to the process. On failure, a negative errno, both are still the caller's, who tries
+         * again later: only shortages fail here. NULL where connections are not taken. */
+        int (*take_connection)(struct handoff *handoff, struct connection *connection);
+        /* Starts a server with the listening sockets. 0 or a negative errno. NULL where they are not taken. */
+        int (*start_server)(struct handoff *handoff);
+};
+
+struct handoff {
+        struct list link; /* in whatever list its owner keeps it */
+        const struct handoff_ops *ops;
+        struct handoff_setup setup;
+        struct list processes;
+        size_t process_count;
+};
+
+/* Returns 0 with a new handoff, or -ENOMEM. */
+int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret);
+
+/* Tells all processes to end: the stop signal, and SIGKILL when the grace period is over. */
+void handoff_stop(struct handoff *handoff);
+
+/* Sends SIGNAL to all processes and their groups. */
+void handoff_kill(struct handoff *handoff, int signal);
+
+/* Forgets its processes without ending them, and frees the connections they serve: the broker ends. */
+void handoff_abandon(struct handoff *handoff);
+
+/* Frees it; only when no process is left. Returns NULL. */
+struct handoff *handoff_close(struct handoff *handoff);
+
+/* For the ways themselves: starts a process of REQUEST, which serves CONNECTION or nothing, and reports it. */
+int handoff_start_process(struct handoff *handoff, const struct launch_request *request, struct connection *connection);
+
+extern const struct handoff_ops listeners_ops;
+extern const struct handoff_ops spawn_ops;

@@ -1,0 +1,183 @@
+/* broker(8): start-up order and the verbs; everything worth a test is in the layers. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/journal.h"
+#include "base/log.h"
+#include "conf/confdir.h"
+#include "conf/explain.h"
+#include "config.h"
+#include "core/reload.h"
+#include "ctl/report.h"
+#include "ctl/signals.h"
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LAST_WORDS (200 * USEC_PER_MSEC) /* how long we wait for the log's reader at the end */
+
+static void print_diag(const struct diag *diag) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+        diag_format(diag, &text);
+        fputs(buf_text(&text), stderr);
+}
+
+static int verb_check(const struct options *options) {
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        struct def_set *set = confdir_load(&options->paths, &diag);
+        size_t count = set ? set->count : 0;
+
+        if (set)
+                reload_check(set, &diag);
+        print_diag(&diag);
+        def_set_free(set);
+        if (diag_has_errors(&diag))
+                return EXIT_DEFINITIONS;
+        printf("%zu services, no errors, %zu warnings\n", count, diag.warnings);
+        return 0;
+}
+
+static int verb_show(const struct options *options) {
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        struct def_set *set = confdir_load(&options->paths, &diag);
+        bool found = !options->argument;
+
+        print_diag(&diag);
+        if (!set)
+                return EXIT_DEFINITIONS;
+        buf_add_string(&text, "services:\n");
+        for (size_t i = 0; i < set->count; i++)
+                if (!options->argument || strcmp(set->services[i]->name, options->argument) == 0) {
+                        service_def_print(set->services[i], &text);
+                        found = true;
+                }
+        def_set_free(set);
+        if (!found) {
+                fprintf(stderr, "broker: there is no service '%s'\n", options->argument);
+                return EXIT_FAILURE;
+        }
+        fputs(buf_text(&text), stdout);
+        return 0;
+}
+
+static int verb_explain(const struct options *options) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        const char *nearest = NULL;
+
+        if (options->scdoc) {
+                explain_scdoc(&text);
+        } else if (!options->argument) {
+                explain_all(&text);
+        } else if (!explain_key(options->argument, &text, &nearest)) {
+                fprintf(stderr, "broker: there is no key '%s'%s%s%s\n", options->argument,
+                        nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+                return EXIT_FAILURE;
+        }
+        fputs(buf_text(&text), stdout);
+        return 0;
+}
+
+/* Reads and applies the definitions for the first time. Returns 0 or the exit status. */
+static int load(struct manager *manager, const struct options *options) {
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        struct def_set *set = confdir_load(&options->paths, &diag);
+        enum reload_outcome outcome = RELOAD_BAD_DEFINITIONS;
+        struct reload_summary summary;
+
+        if (set) {
+                log_set_style(set->broker.log_format, set->broker.log_level);
+                outcome = reload_apply(manager, set, &summary, &diag);
+        }
+        print_diag(&diag);
+        if (outcome == RELOAD_DONE)
+                return 0;
+        return outcome == RELOAD_FAILED ? EXIT_FAILURE : EXIT_DEFINITIONS;
+}
+
+static int run(struct manager *manager, const struct options *options) {
+        AUTO(signals_deinit) struct signals signals = SIGNALS_NULL;
+        int r;
+
+        r = signals_init(&signals, manager, &options->paths);
+        if (r < 0) {
+                log_error("cannot watch signals: %s", err_text(r));
+                return EXIT_FAILURE;
+        }
+        manager->on_drain = report_stopping;
+        r = load(manager, options);
+        if (r != 0)
+                return r;
+        log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_INTEGER("services", (int64_t)manager->service_count)), "ready");
+        log_flush();
+        report_ready(manager);
+        r = manager_run(manager);
+        if (r < 0) {
+                log_error("the event loop failed: %s", err_text(r));
+                return EXIT_FAILURE;
+        }
+        log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_INTEGER("status", r)), "bye");
+        return r;
+}
+
+/* BROKER_SPAWN=vfork holds the loop at every start: for valgrind, which cannot follow children beside us. */
+static enum launch_mode choose_launch_mode(void) {
+        const char *spawn = getenv("BROKER_SPAWN");
+
+        return SANITIZED || (spawn && strcmp(spawn, "vfork") == 0) ? LAUNCH_VFORK : LAUNCH_BESIDE;
+}
+
+/* Descriptors first: what we were given by LISTEN_FDS is taken, everything else above 2 is shut away from programs. */
+static int verb_run(const struct options *options) {
+        struct inherit inherit = INHERIT_NULL;
+        struct manager manager = {0};
+        int r;
+
+        r = fd_fill_standard();
+        if (r == 0)
+                r = inherit_init(&inherit, false);
+        if (r == 0)
+                r = fd_cloexec_from(3);
+        if (r < 0) {
+                fprintf(stderr, "broker: cannot take over descriptors: %s\n", err_text(r));
+                return EXIT_FAILURE;
+        }
+        log_open();
+        log_configure(&(struct log_settings){.level = LOG_LEVEL_INFO, .journal = journal_write, .deferred = true});
+        r = manager_init(&manager, choose_launch_mode(), &inherit);
+        if (r < 0) {
+                fprintf(stderr, "broker: cannot start: %s\n", err_text(r));
+                r = EXIT_FAILURE;
+        } else {
+                r = run(&manager, options);
+        }
+        manager_deinit(&manager);
+        log_finish(LAST_WORDS);
+        return r;
+}
+
+int main(int argc, char **argv) {
+        AUTO(options_deinit) struct options options = {0};
+        int r = options_parse(argc, argv, &options);
+
+        if (r != 0)
+                return r;
+        switch (options.verb) {
+        case VERB_CHECK:
+                return verb_check(&options);
+        case VERB_SHOW:
+                return verb_show(&options);
+        case VERB_EXPLAIN:
+                return verb_explain(&options);
+        case VERB_HELP:
+                options_print_help();
+                return 0;
+        case VERB_VERSION:
+                puts("sockbroker " VERSION);
+                return 0;
+        default:
+                signals_block();
+                return verb_run(&options);
+        }
+}

@@ -1,0 +1,74 @@
+/* Addresses to listen on: from the text of a definition or an option to something bind(2) takes, and back. Names of
+ * services and hosts are looked up here, at load; nothing below the loader ever asks a name server. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/defs.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+union sockaddr_any {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+};
+
+enum addr_form {
+        ADDR_SOCKET,    /* any socket: sockaddr and type say which */
+        ADDR_FIFO,      /* fifo:/path; the path is in sockaddr.un.sun_path */
+        ADDR_INHERITED, /* fd:NAME: sockets we were started with; the name is in sockaddr.un.sun_path */
+};
+
+struct addr {
+        enum addr_form form;
+        int type;       /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
+        bool all;       /* a port alone: all addresses, IPv6 and IPv4, or IPv4 where there is no IPv6 */
+        socklen_t size; /* of sockaddr; abstract names are not terminated */
+        union sockaddr_any sockaddr;
+};
+
+struct addr_list {
+        struct addr *items;
+        size_t count;
+};
+
+#define ADDR_LIST_NULL ((struct addr_list){0})
+
+void addr_list_deinit(struct addr_list *list);
+
+/* Reads one address in any of its forms (broker.yaml(5)) (DEFAULT_TYPE is SOCK_STREAM unless an option like
+ * `activate --datagram` says otherwise). A host name that resolves to several addresses yields several. Returns true
+ * with *RET filled; or false with the reason added to WHY, a sentence without its subject ("has no port: …"). */
+bool addr_parse(const char *text, int default_type, struct addr_list *ret, struct buf *why);
+
+/* Writes the form addr_parse() reads: 127.0.0.1:80, [::1]:80, udp:[::]:69, /run/x.sock, @name, fifo:/x, fd:name. */
+void addr_format(const struct addr *addr, struct buf *out);
+
+bool addr_equal(const struct addr *a, const struct addr *b);
+
+static inline bool addr_is_unix_path(const struct addr *addr) {
+        return addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_UNIX &&
+               addr->sockaddr.un.sun_path[0] == '/';
+}
+
+/* Whether connections can be accepted from it: stream and seqpacket sockets, not datagrams, not FIFOs. An inherited
+ * socket is taken to be one until it is seen. */
+static inline bool addr_is_connectable(const struct addr *addr) {
+        return addr->form != ADDR_FIFO && addr->type != SOCK_DGRAM;
+}
+
+#define ADDR_HOST_MAX 64 /* room for any numeric IP address with its zone */
+
+/* The numeric host of an AF_INET or AF_INET6 address without its port; an IPv4 address mapped into IPv6 is written as
+ * IPv4. "" for any other family. */
+void addr_format_host(const union sockaddr_any *sa, char out[ADDR_HOST_MAX]);
+
+/* The port of an AF_INET or AF_INET6 address in host order; 0 for any other family. */
+unsigned addr_port(const union sockaddr_any *sa);
+
+/* Writes a bound or peer address of SIZE bytes for people: host:port, a path, @name, "unnamed". */
+void addr_format_sockaddr(const union sockaddr_any *sa, socklen_t size, struct buf *out);

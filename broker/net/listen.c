@@ -1,0 +1,161 @@
+#include "net/listen.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "net/sockopt.h"
+#include "net/unixpath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int step_failed(const char *step, const struct addr *addr, struct buf *why) {
+        int r = -errno;
+
+        buf_printf(why, "cannot %s ", step);
+        addr_format(addr, why);
+        buf_printf(why, ": %s", err_text(r));
+        if (r == -EACCES && addr_port(&addr->sockaddr) != 0 && addr_port(&addr->sockaddr) < 1024)
+                buf_add_string(why, " (a port below 1024 takes CAP_NET_BIND_SERVICE)");
+        return err_raise(r);
+}
+
+/* "All addresses" is an IPv6 socket that takes IPv4 too, or IPv4 alone where the kernel has no IPv6. */
+static int open_socket(struct addr *addr, const struct listen_options *options, struct buf *why) {
+        AUTO(fd_closep) int fd = -EBADF;
+        int v6only = options->ipv6_only;
+
+        fd = socket(addr->sockaddr.sa.sa_family, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 && errno == EAFNOSUPPORT && addr->all) {
+                addr->sockaddr =
+                        (union sockaddr_any){.in = {.sin_family = AF_INET, .sin_port = addr->sockaddr.in6.sin6_port}};
+                addr->size = sizeof(addr->sockaddr.in);
+                fd = socket(AF_INET, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        }
+        if (fd < 0)
+                return step_failed("open a socket for", addr, why);
+        if (addr->sockaddr.sa.sa_family == AF_INET6) {
+                /* For an address that was written out net.ipv6.bindv6only decides, as under systemd. */
+                if (v6only == OPTION_UNSET && addr->all)
+                        v6only = 0;
+                if (v6only != OPTION_UNSET && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+                        return step_failed("set ipv6_only on", addr, why);
+        }
+        return take_fd(fd);
+}
+
+static int bind_path(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        const char *path = addr->sockaddr.un.sun_path;
+        mode_t saved;
+        int r;
+
+        r = unixpath_make_parents(path, options->directory_mode, why);
+        if (r == 0)
+                r = unixpath_clear(addr, why);
+        if (r < 0)
+                return r;
+        saved = umask(0777); /* nobody but us until unixpath_set_access() */
+        r = bind(fd, &addr->sockaddr.sa, addr->size) < 0 ? step_failed("bind", addr, why) : 0;
+        umask(saved);
+        if (r < 0)
+                return r;
+        r = unixpath_set_access(path, options, why);
+        if (r == 0)
+                r = unixpath_link(path, options, why);
+        if (r < 0)
+                unlink(path);
+        return r;
+}
+
+static int bind_socket(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        int on = 1;
+
+        if (addr_is_unix_path(addr))
+                return bind_path(fd, addr, options, why);
+        /* So that a restart need not wait for TIME_WAIT to pass. Not for datagrams, where it lets two servers share a
+         * port and one of them starve. */
+        if (addr->sockaddr.sa.sa_family != AF_UNIX && addr->type == SOCK_STREAM &&
+            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+                return step_failed("prepare", addr, why);
+        if (bind(fd, &addr->sockaddr.sa, addr->size) < 0)
+                return step_failed("bind", addr, why);
+        return 0;
+}
+
+static int open_fifo(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        const char *path = addr->sockaddr.un.sun_path;
+        AUTO(fd_closep) int fd = -EBADF;
+        struct stat st;
+        mode_t saved;
+        int r;
+
+        r = unixpath_make_parents(path, options->directory_mode, why);
+        if (r < 0)
+                return r;
+        saved = umask(0777);
+        r = mkfifo(path, 0600);
+        umask(saved);
+        if (r < 0 && errno != EEXIST)
+                return step_failed("make", addr, why);
+        if (r == 0) {
+                r = unixpath_set_access(path, options, why);
+                if (r < 0)
+                        return r;
+        }
+        /* Both directions, so that it neither blocks now nor ends when the last writer leaves (fifo(7)). */
+        fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return step_failed("open", addr, why);
+        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
+                buf_printf(why, "cannot open %s: it exists and is not a FIFO", path);
+                return err_raise(-EEXIST);
+        }
+        if (options->pipe_size != OPTION_UNSET && fcntl(fd, F_SETPIPE_SZ, (int)options->pipe_size) < 0)
+                return step_failed("set pipe_size of", addr, why);
+        r = unixpath_link(path, options, why);
+        return r < 0 ? r : take_fd(fd);
+}
+
+int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        AUTO(fd_closep) int fd = -EBADF;
+        struct addr actual = *addr;
+        int family, r;
+
+        if (addr->form == ADDR_FIFO)
+                return open_fifo(addr, options, why);
+        fd = open_socket(&actual, options, why);
+        if (fd < 0)
+                return fd;
+        family = actual.sockaddr.sa.sa_family;
+        r = sockopt_apply_early(fd, family, options, why);
+        if (r == 0)
+                r = bind_socket(fd, &actual, options, why);
+        if (r == 0)
+                r = sockopt_apply_late(fd, family, options, why);
+        if (r == 0 && actual.type != SOCK_DGRAM &&
+            listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
+                r = step_failed("listen on", &actual, why);
+        return r < 0 ? r : take_fd(fd);
+}
+
+int listen_adopt(int fd, const struct listen_options *options, struct buf *why) {
+        union sockaddr_any sa;
+        socklen_t size = sizeof(sa);
+
+        if (getsockname(fd, &sa.sa, &size) < 0)
+                return errno == ENOTSOCK ? 0 : err_raise(-errno);
+        return sockopt_apply_late(fd, sa.sa.sa_family, options, why);
+}
+
+void listen_remove(const struct addr *addr, const struct listen_options *options) {
+        if (!options->remove_on_stop || addr->form == ADDR_INHERITED)
+                return;
+        if (addr->form != ADDR_FIFO && !addr_is_unix_path(addr))
+                return;
+        for (size_t i = 0; i < options->symlinks.count; i++)
+                unlink(options->symlinks.items[i]);
+        unlink(addr->sockaddr.un.sun_path);
+}

@@ -1,0 +1,47 @@
+/* Listening sockets and FIFOs: made, configured, bound. Every option is set before the kernel needs it: those that
+ * bind(2) looks at before it, those that listen(2) looks at before that. */
+#pragma once
+
+#include "base/buf.h"
+#include "net/addr.h"
+#include "net/options.h"
+
+/* Opens ADDR (not an inherited one) and returns a close-on-exec, non-blocking descriptor that listens, where it can. On
+ * failure returns a negative errno and adds a sentence to WHY that names the step: "cannot bind 127.0.0.1:80: …".
+ * A path that nobody listens on is replaced; one in use is -EADDRINUSE. An AF_UNIX path has its owner and mode before
+ * anybody can connect to it. */
+int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why);
+
+/* Applies the options that can be changed on a bound socket to one that was inherited. As above. */
+int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
+
+/* Removes the path and the symlinks of ADDR, if it has one and OPTIONS say so. */
+void listen_remove(const struct addr *addr, const struct listen_options *options);
+
+/* Options of a socket about which nothing was said. */
+#define LISTEN_OPTIONS_NULL                                                                                            \
+        ((struct listen_options){                                                                                      \
+                .backlog = OPTION_UNSET,                                                                               \
+                .ipv6_only = OPTION_UNSET,                                                                             \
+                .reuse_port = OPTION_UNSET,                                                                            \
+                .free_bind = OPTION_UNSET,                                                                             \
+                .transparent = OPTION_UNSET,                                                                           \
+                .no_delay = OPTION_UNSET,                                                                              \
+                .defer_accept = OPTION_UNSET,                                                                          \
+                .fast_open = OPTION_UNSET,                                                                             \
+                .mark = OPTION_UNSET,                                                                                  \
+                .priority = OPTION_UNSET,                                                                              \
+                .ip_tos = OPTION_UNSET,                                                                                \
+                .ip_ttl = OPTION_UNSET,                                                                                \
+                .pass_credentials = OPTION_UNSET,                                                                      \
+                .pass_security = OPTION_UNSET,                                                                         \
+                .pass_packet_info = OPTION_UNSET,                                                                      \
+                .timestamping = OPTION_UNSET,                                                                          \
+                .receive_buffer = OPTION_UNSET,                                                                        \
+                .send_buffer = OPTION_UNSET,                                                                           \
+                .pipe_size = OPTION_UNSET,                                                                             \
+                .keep_alive = {OPTION_UNSET, OPTION_UNSET, OPTION_UNSET, OPTION_UNSET},                                \
+                .socket_mode = 0666,                                                                                   \
+                .directory_mode = 0755,                                                                                \
+                .remove_on_stop = true,                                                                                \
+        })

@@ -1,0 +1,104 @@
+#include "net/unixpath.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/ids.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int path_failed(const char *what, const char *path, struct buf *why) {
+        int r = -errno;
+
+        buf_printf(why, "cannot %s %s: %s", what, path, err_text(r));
+        return err_raise(r);
+}
+
+int unixpath_make_parents(const char *path, mode_t mode, struct buf *why) {
+        char partial[PATH_MAX];
+        mode_t saved;
+        int r;
+
+        if (strlen(path) >= sizeof(partial))
+                return err_raise(-ENAMETOOLONG);
+        strcpy(partial, path);
+        for (char *slash = strchr(partial + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+                *slash = '\0';
+                saved = umask(0);
+                r = mkdir(partial, mode);
+                umask(saved);
+                if (r < 0 && errno != EEXIST)
+                        return path_failed("make the directory", partial, why);
+                *slash = '/';
+        }
+        return 0;
+}
+
+/* Asks the socket at ADDR itself. A datagram socket that is alive accepts connect(2) as well. */
+static bool is_alive(const struct addr *addr) {
+        AUTO(fd_closep) int fd = socket(AF_UNIX, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0)
+                return true;
+        /* EAGAIN: its backlog is full. EPROTOTYPE: it is of another type. Both are alive. */
+        return connect(fd, &addr->sockaddr.sa, addr->size) == 0 || (errno != ECONNREFUSED && errno != ENOENT);
+}
+
+int unixpath_clear(const struct addr *addr, struct buf *why) {
+        const char *path = addr->sockaddr.un.sun_path;
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : path_failed("look at", path, why);
+        if (!S_ISSOCK(st.st_mode)) {
+                buf_printf(why, "cannot bind %s: it exists and is not a socket", path);
+                return err_raise(-EADDRINUSE);
+        }
+        if (is_alive(addr)) {
+                buf_printf(why, "cannot bind %s: another program listens on it", path);
+                return err_raise(-EADDRINUSE);
+        }
+        if (unlink(path) < 0 && errno != ENOENT)
+                return path_failed("replace", path, why);
+        return 0;
+}
+
+int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why) {
+        uid_t uid = (uid_t)-1;
+        gid_t gid = (gid_t)-1;
+
+        if (options->socket_user && ids_find_user(options->socket_user, &uid) < 0) {
+                buf_printf(why, "names the socket_user '%s', who does not exist", options->socket_user);
+                return err_raise(-ENOENT);
+        }
+        if (options->socket_group && ids_find_group(options->socket_group, &gid) < 0) {
+                buf_printf(why, "names the socket_group '%s', which does not exist", options->socket_group);
+                return err_raise(-ENOENT);
+        }
+        /* The owner first: the mode is 0 until the right ones can use it. */
+        if ((uid != (uid_t)-1 || gid != (gid_t)-1) && lchown(path, uid, gid) < 0)
+                return path_failed("change the owner of", path, why);
+        if (chmod(path, options->socket_mode) < 0)
+                return path_failed("set the mode of", path, why);
+        return 0;
+}
+
+int unixpath_link(const char *path, const struct listen_options *options, struct buf *why) {
+        for (size_t i = 0; i < options->symlinks.count; i++) {
+                const char *name = options->symlinks.items[i];
+                struct stat st;
+                int r = unixpath_make_parents(name, options->directory_mode, why);
+
+                if (r < 0)
+                        return r;
+                if (lstat(name, &st) == 0 && S_ISLNK(st.st_mode))
+                        unlink(name);
+                if (symlink(path, name) < 0)
+                        return path_failed("make the symlink", name, why);
+        }
+        return 0;
+}

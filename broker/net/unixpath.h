@@ -1,0 +1,19 @@
+/* The file-system side of AF_UNIX sockets and FIFOs: directories, stale paths, owner and mode, symlinks. */
+#pragma once
+
+#include "base/buf.h"
+#include "net/addr.h"
+#include "net/options.h"
+
+/* Makes the directories above PATH that are missing. 0 or a negative errno, told in WHY. */
+int unixpath_make_parents(const char *path, mode_t mode, struct buf *why);
+
+/* Removes the socket at ADDR's path if nobody listens on it any more. 0 when the path is free afterwards; -EADDRINUSE
+ * when it is in use or no socket, told in WHY; or another negative errno. */
+int unixpath_clear(const struct addr *addr, struct buf *why);
+
+/* Gives PATH its owner, group and mode. 0 or a negative errno, told in WHY. */
+int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why);
+
+/* Makes the symlinks of OPTIONS point to PATH, in place of symlinks of the same name. */
+int unixpath_link(const char *path, const struct listen_options *options, struct buf *why);

@@ -1,0 +1,164 @@
+/* Everything here runs in a child that shares the parent's memory while the parent goes on: it may call the kernel and
+ * write to what is its own (its stack, its order, its report), and nothing else. No C library functions beyond memcpy
+ * and memmove, no errno, no allocation.
+ *
+ * A user of the same uid cannot trace us in that time: the change of uid makes the shared memory non-dumpable
+ * (prctl(2), PR_SET_DUMPABLE), and stopping or killing this process does not touch the parent. */
+#include "proc/child.h"
+
+#include "proc/rawcall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define KERNEL_SIGSET_SIZE 8
+
+/* These functions never return, so the sanitizers would never learn that their frames are gone. */
+#define IN_CHILD __attribute__((no_sanitize("address", "undefined")))
+
+IN_CHILD static _Noreturn void child_fail(struct child_report *report, enum child_stage stage, long error) {
+        report->error = (int)-error;
+        __atomic_store_n(&report->stage, stage, __ATOMIC_RELEASE);
+        for (;;)
+                RAWCALL_1(exit_group, stage == CHILD_STAGE_EXEC && error == -ENOENT ? 127 : 126);
+}
+
+#define CHILD_TRY(order, stage, call)                                                                                  \
+        do {                                                                                                           \
+                long r_ = (call);                                                                                      \
+                                                                                                                       \
+                if (__builtin_expect(r_ < 0, 0))                                                                       \
+                        child_fail((order)->report, (stage), r_);                                                      \
+        } while (0)
+
+/* Leaves the shared descriptor table with a copy of its lowest part and tells the parent, who waits for it. */
+IN_CHILD static void leave_table(struct child_order *order) {
+        if (order->shared_fds_up_to < 0)
+                return;
+        CHILD_TRY(order, CHILD_STAGE_UNSHARE,
+                  RAWCALL_3(close_range, order->shared_fds_up_to + 1, ~0U, CLOSE_RANGE_UNSHARE));
+        __atomic_store_n(&order->report->tid, CHILD_APART, __ATOMIC_RELEASE);
+        RAWCALL_3(futex, &order->report->tid, FUTEX_WAKE, 1);
+}
+
+/* Puts every descriptor in its place. Sources that stand where another is to go are moved out of the way first. */
+IN_CHILD static void place_fds(struct child_order *order) {
+        int highest = 2;
+
+        for (size_t i = 0; i < order->fd_count; i++)
+                if (order->fds[i].to > highest)
+                        highest = order->fds[i].to;
+        for (size_t i = 0; i < order->fd_count; i++) {
+                struct launch_fd *fd = &order->fds[i];
+
+                if (fd->from <= highest && fd->from != fd->to) {
+                        long moved = RAWCALL_3(fcntl, fd->from, F_DUPFD_CLOEXEC, highest + 1);
+
+                        CHILD_TRY(order, CHILD_STAGE_FDS, moved);
+                        fd->from = (int)moved;
+                }
+        }
+        for (size_t i = 0; i < order->fd_count; i++) {
+                const struct launch_fd *fd = &order->fds[i];
+
+                /* dup3(2) refuses equal numbers; there only the flag is to go. */
+                if (fd->from == fd->to)
+                        CHILD_TRY(order, CHILD_STAGE_FDS, RAWCALL_3(fcntl, fd->to, F_SETFD, 0));
+                else
+                        CHILD_TRY(order, CHILD_STAGE_FDS, RAWCALL_3(dup3, fd->from, fd->to, 0));
+        }
+}
+
+/* While we still may: limits, niceness. Then groups before the user, since afterwards there is no right to change
+ * them. */
+IN_CHILD static void set_identity(struct child_order *order) {
+        const struct launch_plan *plan = order->plan;
+        const struct creds *creds = &plan->creds;
+
+        for (size_t i = 0; i < plan->rlimit_count; i++)
+                CHILD_TRY(order, CHILD_STAGE_RLIMITS,
+                          RAWCALL_4(prlimit64, 0, plan->rlimits[i].resource, &plan->rlimits[i].limit, 0));
+        if (plan->nice != PLAN_NICE_UNSET)
+                CHILD_TRY(order, CHILD_STAGE_NICE, RAWCALL_3(setpriority, 0, 0, plan->nice));
+        if (plan->umask != PLAN_UMASK_UNSET)
+                RAWCALL_1(umask, plan->umask);
+        if (creds->change_groups)
+                CHILD_TRY(order, CHILD_STAGE_GROUPS, RAWCALL_2(setgroups, creds->group_count, creds->groups));
+        if (creds->change_group)
+                CHILD_TRY(order, CHILD_STAGE_GID, RAWCALL_3(setresgid, creds->gid, creds->gid, creds->gid));
+        if (creds->change_user)
+                CHILD_TRY(order, CHILD_STAGE_UID, RAWCALL_3(setresuid, creds->uid, creds->uid, creds->uid));
+        /* As the user, so that a directory he may not enter is refused. */
+        if (plan->working_dir)
+                CHILD_TRY(order, CHILD_STAGE_WORKING_DIR, RAWCALL_1(chdir, plan->working_dir));
+        if (plan->no_new_privileges)
+                CHILD_TRY(order, CHILD_STAGE_NO_NEW_PRIVILEGES, RAWCALL_5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        /* A change of credentials clears it, so it comes after. */
+        if (plan->death_signal != 0) {
+                CHILD_TRY(order, CHILD_STAGE_DEATH_SIGNAL,
+                          RAWCALL_5(prctl, PR_SET_PDEATHSIG, plan->death_signal, 0, 0, 0));
+                if (RAWCALL_0(getppid) != order->parent)
+                        child_fail(order->report, CHILD_STAGE_DEATH_SIGNAL, -ESRCH);
+        }
+}
+
+IN_CHILD static void patch_number(const struct child_patch *patch, uint64_t value) {
+        char digits[CHILD_DIGITS];
+        size_t n = 0;
+
+        do
+                digits[n++] = (char)('0' + value % 10);
+        while ((value /= 10) > 0);
+        for (size_t i = 0; i < n; i++)
+                patch->at[i] = digits[n - 1 - i];
+        memmove(patch->at + n, patch->at + CHILD_DIGITS, strlen(patch->at + CHILD_DIGITS) + 1);
+}
+
+IN_CHILD static uint64_t own_pidfd_inode(struct child_order *order, long pid) {
+        struct stat st;
+        long fd = RAWCALL_2(pidfd_open, pid, 0);
+
+        CHILD_TRY(order, CHILD_STAGE_PIDFD, fd);
+#ifdef SYS_newfstatat
+        CHILD_TRY(order, CHILD_STAGE_PIDFD, RAWCALL_4(newfstatat, fd, "", &st, AT_EMPTY_PATH));
+#else
+        CHILD_TRY(order, CHILD_STAGE_PIDFD, RAWCALL_2(fstat, fd, &st));
+#endif
+        RAWCALL_1(close, fd);
+        return st.st_ino;
+}
+
+/* Later patches first: filling one moves what stands behind it in the same word. */
+IN_CHILD static void fill_numbers(struct child_order *order) {
+        long pid;
+
+        if (order->patch_count == 0)
+                return;
+        pid = RAWCALL_0(getpid);
+        for (size_t i = order->patch_count; i-- > 0;) {
+                const struct child_patch *patch = &order->patches[i];
+
+                patch_number(patch, patch->number == CHILD_PID ? (uint64_t)pid : own_pidfd_inode(order, pid));
+        }
+}
+
+IN_CHILD int child_main(void *userdata) {
+        struct child_order *order = userdata;
+        const uint64_t no_signals = 0;
+
+        leave_table(order);
+        if (order->plan->new_session)
+                CHILD_TRY(order, CHILD_STAGE_SESSION, RAWCALL_0(setsid));
+        place_fds(order);
+        set_identity(order);
+        fill_numbers(order);
+        CHILD_TRY(order, CHILD_STAGE_SIGNALS,
+                  RAWCALL_4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, KERNEL_SIGSET_SIZE));
+        child_fail(order->report, CHILD_STAGE_EXEC, RAWCALL_3(execve, order->plan->path, order->argv, order->envp));
+}

@@ -1,0 +1,409 @@
+/* The parent's side of a start, and the pool of slots: one slot is the stack a child runs on, the memory its arguments
+ * are written to, and its report. A slot is busy from clone(2) until the kernel has cleared its report's tid. */
+#include "proc/launch.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/template.h"
+#include "proc/child.h"
+#include "proc/rawcall.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SLOTS_MAX 64
+#define SLOT_STACK ((size_t)64 * 1024)
+#define SLOT_SCRATCH ((size_t)448 * 1024) /* untouched pages cost nothing */
+#define SLOT_GUARD ((size_t)4096)
+
+/* With the highest descriptor a program needs below this, the child shares our table at first; above it, copying the
+ * table is no dearer than copying most of it. */
+#define SHARED_FD_MAX 1024
+
+/* How long we wait for a slot when all children are still on their way to exec: then the machine, not we, is behind. */
+#define SLOT_WAIT_NS (2 * 1000 * 1000)
+
+#define PID_FS_MAGIC_NUMBER 0x50494446
+
+struct slot {
+        char *memory; /* guard page, stack, scratch; NULL until first used */
+        unsigned generation;
+        struct child_order order;
+        size_t used; /* of the scratch */
+        bool overflow;
+};
+
+struct launcher {
+        enum launch_mode mode;
+        bool pidfdid;
+        bool share_table;
+        pid_t pid;                    /* ours */
+        unsigned next;                /* where to look for a free slot first */
+        struct child_report *reports; /* one per slot, in memory shared even with a child that got a copy */
+        struct slot slots[SLOTS_MAX];
+};
+
+const char *const child_stage_names[CHILD_STAGE_N] = {
+        [CHILD_STAGE_NONE] = "nothing",
+        [CHILD_STAGE_UNSHARE] = "leaving the descriptor table",
+        [CHILD_STAGE_SESSION] = "starting a session",
+        [CHILD_STAGE_FDS] = "placing descriptors",
+        [CHILD_STAGE_RLIMITS] = "setting ulimits",
+        [CHILD_STAGE_NICE] = "setting nice",
+        [CHILD_STAGE_GROUPS] = "setting groups",
+        [CHILD_STAGE_GID] = "changing the group",
+        [CHILD_STAGE_UID] = "changing the user",
+        [CHILD_STAGE_WORKING_DIR] = "entering working_dir",
+        [CHILD_STAGE_NO_NEW_PRIVILEGES] = "setting no_new_privileges",
+        [CHILD_STAGE_DEATH_SIGNAL] = "tying its life to the broker's",
+        [CHILD_STAGE_PIDFD] = "opening its pidfd",
+        [CHILD_STAGE_SIGNALS] = "unblocking signals",
+        [CHILD_STAGE_EXEC] = "executing the program",
+};
+
+static bool kernel_has_pidfs(void) {
+        AUTO(fd_closep) int fd = (int)RAWCALL_2(pidfd_open, getpid(), 0);
+        struct statfs st;
+
+        return fd >= 0 && fstatfs(fd, &st) == 0 && (unsigned)st.f_type == PID_FS_MAGIC_NUMBER;
+}
+
+int launcher_new(enum launch_mode mode, struct launcher **ret) {
+        struct launcher *launcher = calloc(1, sizeof(*launcher));
+
+        if (!launcher)
+                return err_raise(-ENOMEM);
+        launcher->reports = mmap(NULL, SLOTS_MAX * sizeof(*launcher->reports), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (launcher->reports == MAP_FAILED) {
+                free(launcher);
+                return err_raise(-ENOMEM);
+        }
+        launcher->mode = RAWCALL_NATIVE ? mode : LAUNCH_VFORK;
+        launcher->pidfdid = kernel_has_pidfs();
+        launcher->pid = getpid();
+        *ret = launcher;
+        return 0;
+}
+
+struct launcher *launcher_free(struct launcher *launcher) {
+        if (!launcher)
+                return NULL;
+        launcher_wait_idle(launcher);
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                if (launcher->slots[i].memory)
+                        munmap(launcher->slots[i].memory, SLOT_GUARD + SLOT_STACK + SLOT_SCRATCH);
+        munmap(launcher->reports, SLOTS_MAX * sizeof(*launcher->reports));
+        free(launcher);
+        return NULL;
+}
+
+void launcher_share_table(struct launcher *launcher, bool on) {
+        launcher->share_table = on && launcher->mode == LAUNCH_BESIDE;
+}
+
+bool launcher_has_pidfdid(const struct launcher *launcher) {
+        return launcher->pidfdid;
+}
+
+static uint32_t report_tid(const struct child_report *report) {
+        return __atomic_load_n(&report->tid, __ATOMIC_ACQUIRE);
+}
+
+static bool report_has_failure(const struct child_report *report) {
+        return __atomic_load_n(&report->stage, __ATOMIC_ACQUIRE) != CHILD_STAGE_NONE;
+}
+
+/* Sleeps while the report says TID. The kernel's wake-up at exec is for waiters in shared memory: no FUTEX_PRIVATE. */
+static void report_wait(struct child_report *report, uint32_t tid, const struct timespec *timeout) {
+        if (report_tid(report) == tid)
+                RAWCALL_4(futex, &report->tid, FUTEX_WAIT, tid, timeout);
+}
+
+static int slot_map(struct slot *slot) {
+        char *memory;
+
+        if (slot->memory)
+                return 0;
+        memory = mmap(NULL, SLOT_GUARD + SLOT_STACK + SLOT_SCRATCH, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+                return err_raise(-ENOMEM);
+        mprotect(memory, SLOT_GUARD, PROT_NONE);
+        slot->memory = memory;
+        return 0;
+}
+
+/* A failure stays until launcher_failure() has been asked for it. */
+static bool report_is_free(const struct child_report *report) {
+        return report_tid(report) == 0 && !report_has_failure(report);
+}
+
+/* Round about, so that the slot tried first is the one that has had the longest time to become free. */
+static int slot_find(struct launcher *launcher) {
+        for (unsigned i = 0; i < SLOTS_MAX; i++) {
+                unsigned at = (launcher->next + i) % SLOTS_MAX;
+
+                if (report_is_free(&launcher->reports[at]))
+                        return (int)at;
+                if (!launcher->slots[at].memory)
+                        break;
+        }
+        return -EAGAIN;
+}
+
+/* Prefers slots that were used before: their pages are there. */
+static int slot_take(struct launcher *launcher, struct slot **ret) {
+        const struct timespec timeout = {.tv_nsec = SLOT_WAIT_NS};
+        struct slot *slot;
+        int at, r;
+
+        if (report_is_free(&launcher->reports[0]))
+                launcher->next = 0;
+        at = slot_find(launcher);
+        if (at < 0) {
+                report_wait(&launcher->reports[launcher->next], report_tid(&launcher->reports[launcher->next]),
+                            &timeout);
+                at = slot_find(launcher);
+        }
+        if (at < 0)
+                return err_raise(-EAGAIN);
+        slot = &launcher->slots[at];
+        r = slot_map(slot);
+        if (r < 0)
+                return r;
+        launcher->next = ((unsigned)at + 1) % SLOTS_MAX;
+        slot->generation++;
+        slot->used = 0;
+        slot->overflow = false;
+        slot->order = (struct child_order){.report = &launcher->reports[at], .parent = launcher->pid};
+        *ret = slot;
+        return at;
+}
+
+/* Takes SIZE bytes of the slot's scratch; on overflow the start of it, so that callers need not check each time. */
+static void *slot_alloc(struct slot *slot, size_t size) {
+        char *scratch = slot->memory + SLOT_GUARD + SLOT_STACK;
+        size_t aligned = (size + 7) & ~(size_t)7;
+
+        if (aligned > SLOT_SCRATCH / 2) {
+                slot->overflow = true;
+                return scratch;
+        }
+        if (slot->used + aligned > SLOT_SCRATCH) {
+                slot->overflow = true;
+                slot->used = 0;
+        }
+        slot->used += aligned;
+        return scratch + slot->used - aligned;
+}
+
+static void slot_add_patch(struct slot *slot, char *at, enum child_number number) {
+        if (slot->order.patch_count == CHILD_PATCHES_MAX) {
+                slot->overflow = true;
+                return;
+        }
+        slot->order.patches[slot->order.patch_count++] = (struct child_patch){.at = at, .number = number};
+}
+
+/* Copies NAME= with a gap behind it for the child to fill. */
+static char *slot_number_entry(struct slot *slot, const char *name, enum child_number number) {
+        size_t n = strlen(name);
+        char *entry = slot_alloc(slot, n + CHILD_DIGITS + 1);
+
+        memcpy(entry, name, n);
+        memset(entry + n, ' ', CHILD_DIGITS);
+        entry[n + CHILD_DIGITS] = '\0';
+        slot_add_patch(slot, entry + n, number);
+        return entry;
+}
+
+#define PID_GAPS_MAX 16
+
+struct filling {
+        const struct launch_request *request;
+        size_t gaps[PID_GAPS_MAX]; /* where in the output a pid goes */
+        size_t gap_count;
+};
+
+static bool fill_word(void *userdata, const struct template_name *name, struct buf *out) {
+        struct filling *filling = userdata;
+        const char *value = NULL;
+
+        if (strcmp(name->name, "pid") == 0 && filling->gap_count < PID_GAPS_MAX) {
+                filling->gaps[filling->gap_count++] = out->size;
+                buf_printf(out, "%*s", CHILD_DIGITS, "");
+                return true;
+        }
+        if (strcmp(name->name, "remote_addr") == 0)
+                value = filling->request->remote_addr;
+        else if (strcmp(name->name, "remote_port") == 0)
+                value = filling->request->remote_port;
+        buf_add_string(out, value ? value : "");
+        return true;
+}
+
+static char *slot_fill_word(struct slot *slot, const struct launch_request *request, const char *word) {
+        AUTO(buf_deinit) struct buf out = BUF_NULL;
+        struct filling filling = {.request = request};
+        char *copy;
+
+        template_expand(word, fill_word, &filling, &out);
+        if (buf_failed(&out))
+                slot->overflow = true;
+        copy = slot_alloc(slot, out.size + 1);
+        if (slot->overflow)
+                return copy;
+        memcpy(copy, buf_text(&out), out.size + 1);
+        for (size_t i = 0; i < filling.gap_count; i++)
+                slot_add_patch(slot, copy + filling.gaps[i], CHILD_PID);
+        return copy;
+}
+
+/* The plan's own vector where nothing in it changes from start to start; else a copy with room for EXTRA more. */
+static char **slot_fill_words(struct slot *slot, const struct launch_request *request, const struct plan_words *words,
+                              size_t extra) {
+        char **items;
+
+        if (extra == 0 && words->dynamic_count == 0)
+                return words->items;
+        items = slot_alloc(slot, (words->count + extra + 1) * sizeof(*items));
+        if (slot->overflow)
+                return items;
+        if (words->count > 0)
+                memcpy(items, words->items, words->count * sizeof(*items));
+        items[words->count] = NULL;
+        for (size_t i = 0; i < words->dynamic_count; i++) {
+                size_t at = words->dynamic[i];
+
+                items[at] = slot_fill_word(slot, request, words->items[at]);
+        }
+        return items;
+}
+
+static char **slot_fill_env(struct slot *slot, const struct launch_request *request, bool pidfdid) {
+        const struct launch_plan *plan = request->plan;
+        size_t extra = request->env_count + (plan->listen_pid ? 2 : 0);
+        char **env = slot_fill_words(slot, request, &plan->env, extra);
+        size_t at = plan->env.count;
+
+        if (extra == 0 || slot->overflow)
+                return env;
+        for (size_t i = 0; i < request->env_count; i++) {
+                size_t n = strlen(request->env[i]) + 1;
+
+                env[at++] = memcpy(slot_alloc(slot, n), request->env[i], n);
+        }
+        if (plan->listen_pid)
+                env[at++] = slot_number_entry(slot, "LISTEN_PID=", CHILD_PID);
+        if (plan->listen_pid && pidfdid)
+                env[at++] = slot_number_entry(slot, "LISTEN_PIDFDID=", CHILD_PIDFDID);
+        env[at] = NULL;
+        return env;
+}
+
+static int slot_prepare(struct slot *slot, const struct launch_request *request, const struct launcher *launcher) {
+        struct child_order *order = &slot->order;
+        int highest = 2;
+
+        order->plan = request->plan;
+        order->patches = slot_alloc(slot, CHILD_PATCHES_MAX * sizeof(*order->patches));
+        order->fds = slot_alloc(slot, request->fd_count * sizeof(*order->fds));
+        if (request->fd_count > 0)
+                memcpy(order->fds, request->fds, request->fd_count * sizeof(*order->fds));
+        order->fd_count = request->fd_count;
+        for (size_t i = 0; i < request->fd_count; i++)
+                highest = MAX_OF(highest, request->fds[i].from);
+        order->shared_fds_up_to = launcher->share_table && highest < SHARED_FD_MAX ? highest : -1;
+        order->argv = slot_fill_words(slot, request, &request->plan->argv, 0);
+        order->envp = slot_fill_env(slot, request, launcher->pidfdid);
+        return slot->overflow ? err_raise(-E2BIG) : 0;
+}
+
+/* Our memory until exec. No signal is blocked around it: we have no handlers that could run in the child, and what it
+ * gets by default ends it alone. */
+static int clone_beside(struct slot *slot, struct launched *ret) {
+        int flags = CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD;
+        struct child_report *report = slot->order.report;
+        pid_t pid;
+
+        if (slot->order.shared_fds_up_to >= 0)
+                flags |= CLONE_FILES;
+        __atomic_store_n(&report->tid, CHILD_BORN, __ATOMIC_RELEASE);
+        pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, flags, &slot->order, &ret->pidfd, NULL,
+                    &report->tid);
+        if (pid < 0) {
+                int r = -errno;
+
+                __atomic_store_n(&report->tid, 0, __ATOMIC_RELEASE);
+                return err_raise(r);
+        }
+        while (slot->order.shared_fds_up_to >= 0 && report_tid(report) == CHILD_BORN)
+                report_wait(report, CHILD_BORN, NULL);
+        ret->pid = pid;
+        return 0;
+}
+
+/* A copy of our memory under valgrind, ours elsewhere; either way the child has its words when this returns. */
+static int clone_vfork(struct slot *slot, struct launched *ret) {
+        pid_t pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD,
+                          &slot->order);
+        long pidfd;
+
+        if (pid < 0)
+                return err_raise(-errno);
+        pidfd = RAWCALL_2(pidfd_open, pid, 0);
+        if (pidfd < 0) {
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                return err_raise((int)pidfd);
+        }
+        /* pidfd_open(2) says close-on-exec is always set. */
+        ret->pidfd = (int)pidfd;
+        ret->pid = pid;
+        return 0;
+}
+
+int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret) {
+        struct launched launched;
+        struct slot *slot = NULL;
+        int at, r;
+
+        at = slot_take(launcher, &slot);
+        if (at < 0)
+                return at;
+        r = slot_prepare(slot, request, launcher);
+        if (r == 0)
+                r = launcher->mode == LAUNCH_BESIDE ? clone_beside(slot, &launched) : clone_vfork(slot, &launched);
+        if (r < 0)
+                return r;
+        launched.slot = (unsigned)at;
+        launched.generation = slot->generation;
+        *ret = launched;
+        return 0;
+}
+
+bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret) {
+        struct child_report *report = &launcher->reports[launched->slot];
+
+        /* Somebody else's by now: it was given away only because this one had exec'ed. */
+        if (launcher->slots[launched->slot].generation != launched->generation || !report_has_failure(report))
+                return false;
+        *ret = (struct launch_failure){.stage = report->stage, .error = report->error};
+        report->stage = CHILD_STAGE_NONE;
+        return true;
+}
+
+void launcher_wait_idle(struct launcher *launcher) {
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                for (uint32_t tid = report_tid(&launcher->reports[i]); tid != 0;
+                     tid = report_tid(&launcher->reports[i]))
+                        report_wait(&launcher->reports[i], tid, NULL);
+}

@@ -1,0 +1,98 @@
+/* Starting programs without holding the event loop.
+ *
+ * The child of clone(CLONE_VM) without CLONE_VFORK runs beside us in our memory, on a stack of its own out of a
+ * small pool, until it execs; CLONE_CHILD_CLEARTID tells when its stack is free again. With thousands of listening
+ * sockets, copying the descriptor table and closing the copies at exec would cost several times what the rest does:
+ * then the child shares our table too (CLONE_FILES), its first act is to leave it with the few low descriptors it
+ * needs, and only for that do we wait. t/bench/spawnhold measures what this is about.
+ *
+ * A copy of the table also keeps descriptors open that the parent closes meanwhile, until the child has exec'ed:
+ * what is watched by epoll has to be taken out by EPOLL_CTL_DEL, closing alone does not do it. */
+#pragma once
+
+#include "proc/plan.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum launch_mode {
+        LAUNCH_BESIDE, /* as above */
+        LAUNCH_VFORK,  /* hold the parent until exec: under sanitizers and valgrind, and on other processors */
+};
+
+/* Where a start failed. The order is that in which the child does it. */
+enum child_stage {
+        CHILD_STAGE_NONE,
+        CHILD_STAGE_UNSHARE,
+        CHILD_STAGE_SESSION,
+        CHILD_STAGE_FDS,
+        CHILD_STAGE_RLIMITS,
+        CHILD_STAGE_NICE,
+        CHILD_STAGE_GROUPS,
+        CHILD_STAGE_GID,
+        CHILD_STAGE_UID,
+        CHILD_STAGE_WORKING_DIR,
+        CHILD_STAGE_NO_NEW_PRIVILEGES,
+        CHILD_STAGE_DEATH_SIGNAL,
+        CHILD_STAGE_PIDFD,
+        CHILD_STAGE_SIGNALS,
+        CHILD_STAGE_EXEC,
+        CHILD_STAGE_N,
+};
+
+/* Descriptor FROM of the parent becomes TO in the child. */
+struct launch_fd {
+        int from;
+        int to;
+};
+
+/* What one start has beside its plan. Borrowed for the call. */
+struct launch_request {
+        const struct launch_plan *plan;
+        const struct launch_fd *fds;
+        size_t fd_count;
+        const char *const *env; /* more NAME=VALUE entries; copied */
+        size_t env_count;
+        const char *remote_addr; /* for ${remote_addr}; NULL: "" */
+        const char *remote_port;
+};
+
+/* A started child. */
+struct launched {
+        pid_t pid;
+        int pidfd;     /* close-on-exec; the caller closes it */
+        unsigned slot; /* for launcher_failure() */
+        unsigned generation;
+};
+
+struct launch_failure {
+        enum child_stage stage;
+        int error; /* errno */
+};
+
+struct launcher;
+
+/* MODE as far as the machine allows. Returns 0 or -ENOMEM. */
+int launcher_new(enum launch_mode mode, struct launcher **ret);
+struct launcher *launcher_free(struct launcher *launcher);
+
+/* Whether children share our descriptor table at first (see above) rather than get a copy: worth it where many
+ * descriptors are open. Off to begin with. */
+void launcher_share_table(struct launcher *launcher, bool on);
+
+/* Starts a program. Descriptors may be closed as soon as it returns. Returns 0, or a negative errno when there is no
+ * process: -EAGAIN and -ENOMEM are shortages that pass; -E2BIG: the words do not fit. That the program could not be
+ * executed shows later: the process then ends and launcher_failure() says why. */
+int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret);
+
+/* Once the process has ended: whether it never became the program, and why. Has to be asked once for every process that
+ * ended, since a failure keeps its slot until then. */
+bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret);
+
+/* Waits until no child reads our memory any more; before a plan is changed or freed. Takes as long as an exec. */
+void launcher_wait_idle(struct launcher *launcher);
+
+/* Whether programs get LISTEN_PIDFDID: the kernel has a file system for pidfds (Linux 6.9). */
+bool launcher_has_pidfdid(const struct launcher *launcher);
+
+extern const char *const child_stage_names[CHILD_STAGE_N];

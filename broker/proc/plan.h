@@ -1,0 +1,62 @@
+/* How to start one service's program: everything that is known before there is a connection, made once at load. The
+ * launcher's children read a plan while the parent goes on, so it may be changed or freed only after
+ * launcher_wait_idle(). */
+#pragma once
+
+#include "base/strlist.h"
+#include "proc/creds.h"
+
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#define PLAN_UMASK_UNSET ((mode_t)-1)
+#define PLAN_NICE_UNSET INT32_MIN
+
+struct plan_rlimit {
+        int resource;
+        struct rlimit limit;
+};
+
+/* Words (arguments, environment entries) of which some have ${pid}, ${remote_addr} or ${remote_port} in them. */
+struct plan_words {
+        char **items; /* NULL-terminated vector; see owned */
+        size_t count;
+        size_t *dynamic; /* indices of those with placeholders */
+        size_t dynamic_count;
+        struct strlist owned; /* the strings of items that are the plan's own; others are borrowed for its whole life */
+};
+
+struct launch_plan {
+        char *path; /* of the program; absolute, or relative to nothing: resolved at load. NULL: not found yet */
+        struct plan_words argv;
+        struct plan_words env;
+        struct creds creds;
+        struct plan_rlimit *rlimits;
+        size_t rlimit_count;
+        mode_t umask;      /* PLAN_UMASK_UNSET */
+        int32_t nice;      /* PLAN_NICE_UNSET */
+        char *working_dir; /* NULL: the broker's own */
+        int death_signal;  /* sent to the program when the broker dies; 0: none */
+        bool no_new_privileges;
+        bool listen_pid; /* add LISTEN_PID, and LISTEN_PIDFDID where the kernel has it */
+        bool new_session;
+};
+
+#define PLAN_NULL ((struct launch_plan){.umask = PLAN_UMASK_UNSET, .nice = PLAN_NICE_UNSET, .new_session = true})
+
+void plan_deinit(struct launch_plan *plan);
+
+/* Appends a copy of WORD; with DYNAMIC it is a template (base/template.h) that each start fills in. 0 or -ENOMEM. */
+int plan_words_add(struct plan_words *words, const char *word, bool dynamic);
+
+/* Appends WORD itself, which must outlive the plan and is taken as it is. Returns 0 or -ENOMEM. */
+int plan_words_add_borrowed(struct plan_words *words, const char *word);
+
+/* Appends a resource limit. Returns 0 or -ENOMEM. */
+int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit *limit);
+
+/* Finds the file to execute for COMMAND: itself where it has a slash, else the first executable of that name in the
+ * directories of SEARCH (a PATH; NULL: the C library's default). Returns 0 with *RET, which the caller frees; -ENOENT;
+ * or -EACCES where something is there that cannot be executed. */
+int plan_find_program(const char *command, const char *search, char **ret);

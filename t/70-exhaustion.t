@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+# Running out: descriptors, processes, the program itself. The service pauses and recovers; nothing accepted is lost,
+# nothing spins, every slot comes back.
+use strict;
+use warnings;
+use BrokerTest;
+use POSIX ();
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Test::More;
+
+# RLIMIT_NOFILE (7) and RLIMIT_NPROC (6) by prlimit(1): Perl has no setrlimit.
+my $have_prlimit = system('prlimit --version >/dev/null 2>&1') == 0;
+
+sub statistics {
+        my ($t, $name) = @_;
+        my $from;
+
+        1 while $t->read_log(0);
+        $from = @{ $t->{log} };
+        $t->signal('USR1');
+        return $t->wait_message('statistics', service => $name, -from => $from);
+}
+
+SKIP: {
+        skip 'prlimit(1) is not installed', 8 unless $have_prlimit;
+        my $t = BrokerTest->new(wrap => ['prlimit', '--nofile=40:40'], services => <<'Y');
+few: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: unlimited}
+Y
+        my @clients = map { $t->connect('few') } 1 .. 60;
+        syswrite $_, "hello\n" for @clients;
+        my $short = $t->wait_message(qr/^paused, clients wait/, service => 'few');
+        like($short->{message}, qr/open files/, 'out of descriptors: the log says which limit');
+        my $ticks = $t->cpu_ticks;
+        is(BrokerTest::read_line($clients[-1], 1), undef, 'the last client waits');
+        cmp_ok($t->cpu_ticks - $ticks, '<', 15, 'without spinning');
+        my $answered = 0;
+        for my $c (@clients) {
+                $answered++ if (BrokerTest::read_line($c) // '') eq "hello\n";
+                close $c;
+        }
+        is($answered, 60, 'everybody is served in the end');
+        is(scalar(grep { ($_->{message} // '') =~ /^paused/ } @{ $t->{log} }) <= 3, 1, 'and the log is not flooded');
+        is(statistics($t, 'few')->{connections}, 0, 'no slot is left') if waits_for_end($t, 60);
+        $t->stop;
+}
+
+sub waits_for_end {
+        my ($t, $n) = @_;
+        my $seen = 0;
+
+        delete $t->{seen};
+        while ($seen < $n) {
+                $t->wait_message('connection ended') or return 0;
+                $seen++;
+        }
+        return 1;
+}
+
+SKIP: {
+        skip 'only root can run as a user nobody else uses', 5 unless $> == 0;
+        skip 'prlimit(1) is not installed', 5 unless $have_prlimit;
+        # The limit of processes counts those of the uid, so the broker runs as one that has no others.
+        my $t = BrokerTest->new(later => 1);
+        $t->write_conf(<<'Y');
+few: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: unlimited}
+Y
+        my $uid = 54321;
+        chown $uid, $uid, $t->dir, $t->dir . '/conf', glob($t->dir . '/conf/*');
+        SKIP: {
+                skip 'the programs cannot be reached by another user', 5
+                        if system('setpriv', "--reuid=$uid", "--regid=$uid", '--clear-groups', 'test', '-x', $BrokerTest::BROKER) != 0;
+                $t->start(wrap => ['setpriv', "--reuid=$uid", "--regid=$uid", '--clear-groups', 'prlimit', '--nproc=10:10']);
+                my @clients = map { $t->connect('few') } 1 .. 25;
+                syswrite $_, "hello\n" for @clients;
+                my $short = $t->wait_message(qr/^paused, clients wait/, service => 'few');
+                like($short->{message}, qr/limit of processes/, 'out of processes: the log says which limit');
+                my $answered = 0;
+                for my $c (@clients) {
+                        $answered++ if (BrokerTest::read_line($c) // '') eq "hello\n";
+                        close $c;
+                }
+                is($answered, 25, 'whoever was accepted meanwhile is served too');
+                $t->stop;
+        }
+}
+
+# The program is missing at first, there later, broken at last.
+my $t = BrokerTest->new(services => <<'Y');
+late: {listen: 127.0.0.1:0, wait: no, command: [%DIR%/late], restart_delay_max: 200ms}
+server: {listen: 127.0.0.1:0, wait: yes, command: [%DIR%/server], restart_delay_max: 200ms}
+Y
+for my $name (qw(late server)) {
+        my $c = $t->connect($name);
+        my $pause = $t->wait_message(qr/^paused, clients wait: cannot start/, service => $name);
+        like($pause->{message}, qr/No such file/, "$name: a missing program pauses its service");
+        $t->write_file($name, "#!/bin/sh\necho it is there\n");
+        chmod 0755, $t->dir . "/$name";
+        if ($name eq 'late') {
+                is(BrokerTest::read_all($c), "it is there\n", 'the client waited for it');
+        } else {
+                ok($t->wait_message('it is there', service => $name), 'the server starts as soon as it is there');
+        }
+        close $c;
+}
+unlink $t->dir . '/late';
+is($t->ask('late'), '', 'a program that went away: that connection ends');
+my $failed = $t->wait_message('connection ended', service => 'late', failed => qr/executing/);
+is($failed->{error}, 'No such file or directory', 'and the log says why');
+is($failed->{status}, 'exit:127', 'with the status of a shell');
+ok($t->wait_message(qr/^paused, clients wait: cannot start/, service => 'late'), 'the service pauses');
+$t->write_file('late', "not a program\n");
+chmod 0755, $t->dir . '/late';
+$t->ask('late');
+$failed = $t->wait_message('connection ended', service => 'late', failed => qr/executing/);
+is($failed->{status}, 'exit:126', 'what cannot be executed ends with 126');
+$t->stop;
+
+# Ten thousand connections that end in every way.
+my $n = $ENV{BROKER_TEST_CONNECTIONS} // 10_000;
+my $m = BrokerTest->new(head => "broker: {log: {format: json, level: info}}\n", services => <<'Y');
+fine: {listen: 127.0.0.1:0, wait: no, command: ["true"], instances: 20, per_source: 18, stderr: "null"}
+crash: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, --kill=SEGV], instances: 5, when_full: refuse, stderr: "null"}
+slow: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: 20, max_runtime: 50ms, stop_grace_period: 50ms}
+Y
+my %port = map { $_ => $m->port($_) } qw(fine crash slow);
+my ($fds_before, $memory_before);
+
+sub memory {
+        open my $fh, '<', "/proc/$m->{main_pid}/smaps_rollup" or return 0;
+        my ($kb) = map { /^Private_Dirty:\s+(\d+)/ ? $1 : () } <$fh>;
+        return $kb;
+}
+
+sub all_ended {
+        # Statistics are logged when the loop comes to them: by then the ends that came before are through.
+        for (1 .. 200) {
+                my %left = map { $_ => statistics($m, $_)->{connections} } keys %port;
+                return 1 if !grep { $_ } values %left;
+                select undef, undef, undef, 0.02;
+        }
+        return 0;
+}
+
+my @names = (('fine') x 6, ('crash') x 3, 'slow');
+for my $i (1 .. $n) {
+        my $name = $names[$i % @names];
+        my $c = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port{$name}) or die "connection $i: $@";
+        # Some leave with a reset, some at once, some wait for the end.
+        if ($i % 7 == 0) { setsockopt $c, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) }
+        elsif ($i % 3 == 0) { BrokerTest::read_all($c) }
+        close $c;
+        1 while $m->read_log(0);
+        @{ $m->{log} } = @{ $m->{log} }[0 .. 10] if @{ $m->{log} } > 2000;
+        if ($i == int($n / 10)) {
+                ok(all_ended(), "after $i connections no slot is taken");
+                ($fds_before, $memory_before) = (scalar keys %{ $m->fds }, memory());
+        }
+}
+ok(all_ended(), "after $n connections no slot is taken");
+is(scalar keys %{ $m->fds }, $fds_before, 'the same descriptors are open');
+SKIP: {
+        skip 'sanitizers keep freed memory for a while', 1 if `grep -c asan /proc/$m->{main_pid}/maps` > 0;
+        cmp_ok(memory(), '<=', $memory_before + 256, 'and no more memory is used (KiB)');
+}
+$m->stop;
+done_testing;

@@ -1,0 +1,67 @@
+#!/usr/bin/perl
+# The log: text and JSON, nothing a peer or a program says can forge a line, a reader that does not read holds nobody.
+use strict;
+use warnings;
+use BrokerTest;
+use IO::Select;
+use JSON::PP qw(decode_json);
+use Test::More;
+
+{
+        my $t = BrokerTest->new(head => "broker: {log: {format: text}}\n", services => <<'Y');
+a: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, "--stderr=2026-01-01T00:00:00.000Z error a: forged\n\t tab\n"]}
+Y
+        my $listening = $t->wait_log(sub { ($_->{text} // '') =~ /listening/ })->{text};
+        like($listening, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info a: listening address=127\.0\.0\.1:\d+ name=a$/, 'a line of text');
+        my ($address) = $listening =~ /address=(\S+)/;
+        BrokerTest::read_all(BrokerTest::connect_to($address));
+        my $end = $t->wait_log(sub { ($_->{text} // '') =~ /connection ended/ });
+        like($end->{text}, qr/ info a: connection ended peer=127\.0\.0\.1:\d+ pid=\d+ duration=\d+\.\d{6} status=exit:0$/, 'who, how long, how it ended');
+        my $said = $t->wait_log(sub { ($_->{text} // '') =~ /forged/ }, from => 0);
+        like($said->{text}, qr/^20\S+ info a: 2026-01-01T00:00:00\.000Z error a: forged stream=stderr$/, 'what a program says is marked as such');
+        ok($t->wait_log(sub { ($_->{text} // '') =~ /info a: \\x09 tab/ }, from => 0), 'control characters are escaped');
+        $t->stop;
+}
+
+{
+        my $t = BrokerTest->new(head => "broker: {log: {format: json, level: warning}}\n", services => <<'Y');
+a: {listen: 127.0.0.1:0, wait: no, command: [cat]}
+Y
+        1 while $t->read_log(0);
+        is(scalar @{ $t->{log} }, 0, 'level: warning leaves the rest out');
+        $t->stop;
+}
+
+# Nobody reads: the log's pipe fills, the broker goes on.
+{
+        my $t = BrokerTest->new(services => <<'Y');
+noisy: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, --noise=20000]}
+echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}
+Y
+        my ($noisy, $echo) = map { $t->address($_) } qw(noisy echo);
+        is(BrokerTest::read_all(BrokerTest::connect_to($noisy)), '', 'a program that writes 20,000 lines is not held up');
+        for (1 .. 20) {
+                my $c = BrokerTest::connect_to($echo);
+                syswrite $c, "x\n";
+                is(BrokerTest::read_line($c), "x\n", 'others are served meanwhile') if $_ == 20;
+        }
+        my $missing = $t->wait_message(qr/lines are missing/);
+        ok($missing && $missing->{lines} > 0, 'what was lost is counted');
+        ok($t->wait_message('connection ended', service => 'echo'), 'and the log goes on');
+        $t->stop;
+}
+
+# The reader goes away.
+{
+        my $t = BrokerTest->new(services => "echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+        my $address = $t->address('echo');
+        close $t->{read};
+        $t->{eof} = 1;
+        for (1 .. 5) {
+                my $c = BrokerTest::connect_to($address);
+                syswrite $c, "x\n";
+                is(BrokerTest::read_line($c), "x\n", 'served without anybody to read the log');
+        }
+        $t->stop;
+}
+done_testing;
