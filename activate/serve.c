@@ -21,6 +21,8 @@
 #include "net/connenv.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,14 +59,21 @@ static void serve_deinit(struct serve *serve) {
         sockets_close(&serve->sockets);
 }
 
-/* Descriptors are for connections on their way to a process; the programs get the limit that we were given. */
-static int raise_nofile(struct launch_plan *plan) {
-        struct rlimit given, raised;
+/* So that connections wait for nothing on their way to a process. The programs get the limit that we were given; those
+ * of systemd-socket-activate at most what select(2) can do. */
+static int serve_raise_nofile(struct serve *serve) {
+        struct rlimit given, wanted;
+        bool raised;
 
-        if (getrlimit(RLIMIT_NOFILE, &given) < 0 || given.rlim_cur == given.rlim_max)
+        if (getrlimit(RLIMIT_NOFILE, &given) < 0)
+                return err_raise(-errno);
+        wanted = (struct rlimit){ .rlim_cur = given.rlim_max, .rlim_max = given.rlim_max };
+        raised = given.rlim_cur != given.rlim_max && setrlimit(RLIMIT_NOFILE, &wanted) == 0;
+        if (serve->options->systemd && given.rlim_cur > FD_SETSIZE)
+                given.rlim_cur = FD_SETSIZE;
+        else if (!raised)
                 return 0;
-        raised = (struct rlimit){ .rlim_cur = given.rlim_max, .rlim_max = given.rlim_max };
-        return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? plan_add_rlimit(plan, RLIMIT_NOFILE, &given) : 0;
+        return plan_add_rlimit(&serve->plan, RLIMIT_NOFILE, &given);
 }
 
 static int serve_make_plan(struct serve *serve) {
@@ -77,7 +86,7 @@ static int serve_make_plan(struct serve *serve) {
         for (size_t i = 0; i < serve->program.env.count && r == 0; i++)
                 r = plan_words_add_borrowed(&plan->env, serve->program.env.items[i]);
         if (r == 0)
-                r = raise_nofile(plan);
+                r = serve_raise_nofile(serve);
         plan->path = take_ptr(serve->program.path);
         plan->creds = serve->program.creds;
         serve->program.creds = CREDS_NULL;
@@ -136,6 +145,8 @@ static void serve_say_start(struct serve *serve, pid_t pid) {
                 say_note("connection from %s: pid %d", peer, pid);
                 return;
         }
+        if (serve->held.peer.sa.sa_family == AF_UNIX)
+                snprintf(peer, sizeof(peer), "PID %d/UID %u", serve->held.cred.pid, serve->held.cred.uid);
         if (connection_find_local(&serve->held) == 0)
                 addr_format_sockaddr(&serve->held.local, serve->held.local_size, &local);
         program_format(&serve->program, &words);

@@ -135,14 +135,23 @@ static int open_address(const struct options *options, const struct addr *addr, 
 }
 
 static void say_listening(const struct options *options, const struct sockets *sockets) {
+        static const char *const types[] = { "udp:", "unixgram:", "seqpacket:" };
+
         for (size_t i = 0; i < sockets->count; i++) {
                 AUTO(buf_deinit) struct buf name = BUF_NULL;
 
                 socket_format(&sockets->items[i], &name);
-                if (options->systemd)
-                        say_note("Listening on %s as %d.", buf_text(&name), sockets_target(i));
-                else
+                if (options->systemd) {
+                        const char *text = buf_text(&name);
+
+                        /* There the address stands without its type. */
+                        for (size_t k = 0; k < LENGTH_OF(types); k++)
+                                if (strncmp(text, types[k], strlen(types[k])) == 0)
+                                        text += strlen(types[k]);
+                        say_note("Listening on %s as %d.", text, sockets_target(i));
+                } else {
                         say_note("listening on %s", buf_text(&name));
+                }
         }
 }
 

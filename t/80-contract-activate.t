@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use ActivateTest qw(run_to_end reports fd_of);
 use BrokerTest;
 use IO::Socket::IP;
+use Part;
 use Test::More;
 
 my ($PROBE, $DIR) = ($ActivateTest::PROBE, $ActivateTest::DIR);
@@ -135,7 +136,7 @@ for my $case (@cases) {
         }
 }
 
-subtest 'where we differ on purpose' => sub {
+part 'where we differ on purpose' => sub {
         my %wait = (args => ['-l', '%0'], connect => '%0', setup => sub { $SIG{INT} = 'IGNORE' });
         like(observe($ours, %wait)->{report}{signals}{ignored}, qr/^0+$/, 'what was ignored is default in the program');
         my %names = (args => ['-l', '%0', '-l', '%1', '--fdname=a:b:c'], connect => '%0');
@@ -152,7 +153,7 @@ subtest 'where we differ on purpose' => sub {
         ok(!-e "$DIR/x.sock", 'and no path is left');
 };
 
-subtest 'the same statuses for a wrong command line' => sub {
+part 'the same statuses for a wrong command line' => sub {
         for my $args (['-l', '1'], [], ['--nonsense'], ['-d', '--seqpacket', '-l', '1', 'x'], ['-d', '-a', '-l', '7', 'x'],
                 ['-l', 'bogus', 'x'], ['cat'], ['-E', '=x', '-l', '1', 'x'])
         {
@@ -166,7 +167,7 @@ subtest 'the same statuses for a wrong command line' => sub {
 };
 
 # Newer than 252, so there may be nothing here to compare it with.
-subtest '--now' => sub {
+part '--now' => sub {
         my $file = "$DIR/report";
         unlink $file;
         my ($status) = run_to_end(program => $ours, args => ['--now', '-l', "$DIR/now.sock", $PROBE, "--out=file:$file"]);
@@ -177,7 +178,7 @@ subtest '--now' => sub {
         is((run_to_end(program => $ours, args => ['--now', '-a', '-l', '0', 'cat']))[0], 1, 'not together with -a');
 };
 
-subtest 'SYSTEMD_LOG_LEVEL' => sub {
+part 'SYSTEMD_LOG_LEVEL' => sub {
         my (undef, $said) = run_to_end(program => $ours, args => ['--now', '-l', "$DIR/q.sock", 'true'],
                 env => { SYSTEMD_LOG_LEVEL => 'warning' });
         is($said, '', 'warning: nothing is said');

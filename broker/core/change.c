@@ -79,6 +79,7 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
 
         if (port) {
                 port->stays = true;
+                port->options_differ = !listen_options_equal(&port->def->options, &request->def->options);
         } else if (request->inherited && request->inherited->taken) {
                 report(reload, change, listen_index, "the inherited socket is used by another service");
                 return;

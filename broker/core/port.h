@@ -17,7 +17,8 @@ struct port {
         struct addr addr;
         struct inherited *inherited; /* the socket we were started with, if it is one; borrowed */
         int fd;
-        bool stays;          /* passes to another service: neither close nor remove it */
+        bool stays;             /* passes to a new definition: neither close nor remove it */
+        bool options_differ;    /* of the new definition, while it stays */
         sd_event_source *io; /* disabled unless the service listens */
         unsigned burst;      /* connections to accept at the next wake-up */
 };

@@ -22,7 +22,8 @@ static void release_ports(struct service *service) {
 static void adopt_port(struct service *service, const struct change *change, struct port *port) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         const struct listen_def *def = change_listen_of(change, port);
-        bool changed = port->stays && !listen_options_equal(&port->def->options, &def->options);
+        /* Its old definition may be gone already, with the service it belonged to. */
+        bool changed = port->stays && port->options_differ;
 
         port->service = service;
         if (!port->inherited)

@@ -40,6 +40,7 @@ sub start {
                 open STDIN, '<', '/dev/null';
                 open STDOUT, '>', $arg{stdout} // '/dev/null' or POSIX::_exit(99);
                 open STDERR, '>&', $write or POSIX::_exit(99);
+                $SIG{PIPE} = 'DEFAULT';
                 $arg{setup}->() if $arg{setup};
                 no warnings 'exec';
                 exec @{ $arg{wrap} // [] }, $program, @{ $arg{args} };
