@@ -18,7 +18,7 @@ struct children {
         size_t room;
 };
 
-#define CHILDREN_NULL ((struct children){ 0 })
+#define CHILDREN_NULL ((struct children){0})
 
 void children_deinit(struct children *children);
 

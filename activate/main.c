@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 int main(int argc, char **argv) {
-        AUTO(options_deinit) struct options options = { 0 };
+        AUTO(options_deinit) struct options options = {0};
         int r;
 
         /* Or the first socket would land on a standard descriptor. */

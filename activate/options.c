@@ -29,38 +29,38 @@ struct parsing {
 };
 
 static const struct option own_options[] = {
-        { "listen", required_argument, NULL, 'l' },
-        { "accept", no_argument, NULL, 'a' },
-        { "wait", no_argument, NULL, 'w' },
-        { "now", no_argument, NULL, OPT_NOW },
-        { "fds", no_argument, NULL, OPT_FDS },
-        { "inetd", no_argument, NULL, OPT_INETD },
-        { "instances", required_argument, NULL, OPT_INSTANCES },
-        { "per-source", required_argument, NULL, OPT_PER_SOURCE },
-        { "datagram", no_argument, NULL, 'd' },
-        { "seqpacket", no_argument, NULL, OPT_SEQPACKET },
-        { "setenv", required_argument, NULL, 'E' },
-        { "fdname", required_argument, NULL, OPT_FDNAME },
-        { "user", required_argument, NULL, 'u' },
-        { "verbose", no_argument, NULL, 'v' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { 0 },
+        {"listen", required_argument, NULL, 'l'},
+        {"accept", no_argument, NULL, 'a'},
+        {"wait", no_argument, NULL, 'w'},
+        {"now", no_argument, NULL, OPT_NOW},
+        {"fds", no_argument, NULL, OPT_FDS},
+        {"inetd", no_argument, NULL, OPT_INETD},
+        {"instances", required_argument, NULL, OPT_INSTANCES},
+        {"per-source", required_argument, NULL, OPT_PER_SOURCE},
+        {"datagram", no_argument, NULL, 'd'},
+        {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
+        {"setenv", required_argument, NULL, 'E'},
+        {"fdname", required_argument, NULL, OPT_FDNAME},
+        {"user", required_argument, NULL, 'u'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
 };
 
 static const struct option systemd_options[] = {
-        { "listen", required_argument, NULL, 'l' },
-        { "accept", no_argument, NULL, 'a' },
-        { "now", no_argument, NULL, OPT_NOW },
-        { "inetd", no_argument, NULL, OPT_INETD },
-        { "datagram", no_argument, NULL, 'd' },
-        { "seqpacket", no_argument, NULL, OPT_SEQPACKET },
-        { "setenv", required_argument, NULL, 'E' },
-        { "environment", required_argument, NULL, 'E' },
-        { "fdname", required_argument, NULL, OPT_FDNAME },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { 0 },
+        {"listen", required_argument, NULL, 'l'},
+        {"accept", no_argument, NULL, 'a'},
+        {"now", no_argument, NULL, OPT_NOW},
+        {"inetd", no_argument, NULL, OPT_INETD},
+        {"datagram", no_argument, NULL, 'd'},
+        {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
+        {"setenv", required_argument, NULL, 'E'},
+        {"environment", required_argument, NULL, 'E'},
+        {"fdname", required_argument, NULL, OPT_FDNAME},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
 };
 
 void options_print_help(const struct options *options) {
@@ -268,15 +268,15 @@ static int check(struct parsing *p) {
         if (p->fds && p->inetd)
                 return usage(options, "--fds and --inetd exclude each other");
         if (options->now && options->mode != MODE_WAIT)
-                return usage(options, options->systemd ? "--now and --accept exclude each other" :
-                                                         "--now goes with --wait only");
+                return usage(options, options->systemd ? "--now and --accept exclude each other"
+                                                       : "--now goes with --wait only");
         if (p->instances && !p->accept)
                 return usage(options, "--instances goes with --accept only");
         if (p->per_source && !p->accept)
                 return usage(options, "--per-source goes with --accept only");
         if (options->type == SOCK_DGRAM && options->mode != MODE_WAIT)
-                return usage(options, options->systemd ? "a datagram socket has no connections to accept" :
-                                                         "a datagram socket has no connections to accept; use -w");
+                return usage(options, options->systemd ? "a datagram socket has no connections to accept"
+                                                       : "a datagram socket has no connections to accept; use -w");
         if (options->fdnames.count > 0 && options->stdio) {
                 if (!options->systemd)
                         return usage(options, "--fdname names what --fds hands over; there are no names with --inetd");
@@ -290,14 +290,14 @@ static void parsing_deinit(struct parsing *p) {
 }
 
 int options_parse(int argc, char **argv, struct options *ret) {
-        AUTO(parsing_deinit) struct parsing p = { .options = { .mode = MODE_ONESHOT } };
+        AUTO(parsing_deinit) struct parsing p = {.options = {.mode = MODE_ONESHOT}};
         struct options *options = &p.options;
         int c, r;
 
         options->systemd = strcmp(program_invocation_short_name, "systemd-socket-activate") == 0;
         /* The plus: what follows COMMAND is its own. */
-        while ((c = options->systemd ? getopt_long(argc, argv, "+l:adE:h", systemd_options, NULL) :
-                                       getopt_long(argc, argv, "+l:awdE:u:vhV", own_options, NULL)) >= 0) {
+        while ((c = options->systemd ? getopt_long(argc, argv, "+l:adE:h", systemd_options, NULL)
+                                     : getopt_long(argc, argv, "+l:awdE:u:vhV", own_options, NULL)) >= 0) {
                 r = parse_option(&p, c);
                 if (r != 0)
                         return r;
@@ -316,7 +316,7 @@ int options_parse(int argc, char **argv, struct options *ret) {
                         return usage(options, "there is no command");
         }
         *ret = *options;
-        p.options = (struct options){ 0 };
+        p.options = (struct options){0};
         return 0;
 }
 

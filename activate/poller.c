@@ -14,9 +14,9 @@ int poller_init(struct poller *poller, const struct sockets *sockets, const sigs
         poller->signal_fd = signals_open(signals);
         if (poller->signal_fd < 0)
                 return poller->signal_fd;
-        poller->polls[0] = (struct pollfd){ .fd = poller->signal_fd, .events = POLLIN };
+        poller->polls[0] = (struct pollfd){.fd = poller->signal_fd, .events = POLLIN};
         for (size_t i = 0; i < sockets->count; i++)
-                poller->polls[i + 1] = (struct pollfd){ .fd = sockets->items[i].fd, .events = POLLIN };
+                poller->polls[i + 1] = (struct pollfd){.fd = sockets->items[i].fd, .events = POLLIN};
         poller->count = sockets->count;
         return 0;
 }
@@ -28,9 +28,8 @@ void poller_deinit(struct poller *poller) {
 }
 
 int poller_wait(struct poller *poller, bool traffic, usec_t timeout) {
-        struct timespec ts = {
-                .tv_sec = (time_t)(timeout / USEC_PER_SEC), .tv_nsec = (long)(timeout % USEC_PER_SEC * 1000)
-        };
+        struct timespec ts = {.tv_sec = (time_t)(timeout / USEC_PER_SEC),
+                              .tv_nsec = (long)(timeout % USEC_PER_SEC * 1000)};
         int n;
 
         poller->polls[0].revents = 0;

@@ -15,7 +15,7 @@ struct poller {
         size_t at;
 };
 
-#define POLLER_NULL ((struct poller){ .signal_fd = -EBADF })
+#define POLLER_NULL ((struct poller){.signal_fd = -EBADF})
 
 /* Watches SOCKETS, and SIGNALS, which are blocked. Returns 0 or a negative errno. */
 int poller_init(struct poller *poller, const struct sockets *sockets, const sigset_t *signals);

@@ -20,9 +20,9 @@ static bool has_name(const char *entry, const char *const *names) {
 }
 
 static bool is_passed(const struct options *options, const char *entry) {
-        static const char *const systemd_passes[] = { "TERM", "PATH", "USER", "HOME", NULL };
-        static const char *const sockets[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", NULL };
-        static const char *const supervision[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", NULL };
+        static const char *const systemd_passes[] = {"TERM", "PATH", "USER", "HOME", NULL};
+        static const char *const sockets[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", NULL};
+        static const char *const supervision[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", NULL};
 
         if (options->systemd)
                 return has_name(entry, systemd_passes);

@@ -44,8 +44,9 @@ int program_say_failure(const struct program *program, int error) {
 
         if (error == -ENOENT) {
                 /* The file may be there and its interpreter not. */
-                say_error(program->found ? "cannot execute '%s': it or its interpreter does not exist" :
-                                          "there is no program '%s'", name);
+                say_error(program->found ? "cannot execute '%s': it or its interpreter does not exist"
+                                         : "there is no program '%s'",
+                          name);
                 return STATUS_MISSING;
         }
         say_error("cannot execute '%s': %s", name, err_text(error));
@@ -61,7 +62,7 @@ void program_format(const struct program *program, struct buf *out) {
 }
 
 static int resolve_user(const struct options *options, struct creds *ret) {
-        const struct creds_request request = { .user = options->user, .groups = true };
+        const struct creds_request request = {.user = options->user, .groups = true};
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         enum creds_part part;
         int r;
@@ -76,7 +77,7 @@ static int resolve_user(const struct options *options, struct creds *ret) {
 }
 
 int program_init(const struct options *options, size_t fd_count, struct program *ret) {
-        AUTO(program_deinit) struct program program = { .options = options };
+        AUTO(program_deinit) struct program program = {.options = options};
         int r;
 
         r = resolve_user(options, &program.creds);
@@ -107,8 +108,7 @@ static int place_fds(struct launch_fd *fds, size_t fd_count) {
                                 return err_raise(-errno);
                 }
         for (size_t i = 0; i < fd_count; i++) {
-                int r = fds[i].from == fds[i].to ? fd_set_cloexec(fds[i].to, false) :
-                                                   dup3(fds[i].from, fds[i].to, 0);
+                int r = fds[i].from == fds[i].to ? fd_set_cloexec(fds[i].to, false) : dup3(fds[i].from, fds[i].to, 0);
 
                 if (r < 0)
                         return r == -1 ? err_raise(-errno) : r;

@@ -14,7 +14,7 @@ struct program {
         struct strlist env;
 };
 
-#define PROGRAM_NULL ((struct program){ 0 })
+#define PROGRAM_NULL ((struct program){0})
 
 /* What is known before there is traffic, for a program that gets FD_COUNT descriptors. That its file does not exist is
  * no error here. Returns 0, or the exit status after having said what is wrong. */

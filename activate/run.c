@@ -77,7 +77,7 @@ static int connection_failed(struct run *run, int at, int error) {
 
 /* Returns 0 with the first connection and what is to be known about it, or the exit status. */
 static int run_accept(struct run *run, struct connection *connection, struct connenv *env) {
-        struct shortage shortage = { 0 };
+        struct shortage shortage = {0};
         int at, r;
 
         for (;;) {
@@ -108,8 +108,8 @@ static void say_connection(const struct connection *connection) {
 }
 
 int run_oneshot(const struct options *options) {
-        AUTO(run_deinit) struct run run = { .options = options, .poller = POLLER_NULL };
-        AUTO(connection_close) struct connection connection = { .fd = -EBADF };
+        AUTO(run_deinit) struct run run = {.options = options, .poller = POLLER_NULL};
+        AUTO(connection_close) struct connection connection = {.fd = -EBADF};
         struct launch_fd fds[2];
         struct connenv env;
         size_t count = 0;
@@ -130,10 +130,10 @@ int run_oneshot(const struct options *options) {
                         return EXIT_FAILURE;
                 }
         if (options->stdio) {
-                fds[count++] = (struct launch_fd){ .from = connection.fd, .to = 0 };
-                fds[count++] = (struct launch_fd){ .from = connection.fd, .to = 1 };
+                fds[count++] = (struct launch_fd){.from = connection.fd, .to = 0};
+                fds[count++] = (struct launch_fd){.from = connection.fd, .to = 1};
         } else {
-                fds[count++] = (struct launch_fd){ .from = connection.fd, .to = INHERIT_FIRST_FD };
+                fds[count++] = (struct launch_fd){.from = connection.fd, .to = INHERIT_FIRST_FD};
         }
         return program_become(&run.program, fds, count);
 }
@@ -147,19 +147,18 @@ static int run_become_server(struct run *run) {
                 return EXIT_FAILURE;
         }
         if (run->options->stdio) {
-                fds[count++] = (struct launch_fd){ .from = run->sockets.items[0].fd, .to = 0 };
-                fds[count++] = (struct launch_fd){ .from = run->sockets.items[0].fd, .to = 1 };
+                fds[count++] = (struct launch_fd){.from = run->sockets.items[0].fd, .to = 0};
+                fds[count++] = (struct launch_fd){.from = run->sockets.items[0].fd, .to = 1};
         } else {
                 for (; count < run->sockets.count; count++)
-                        fds[count] = (struct launch_fd){
-                                .from = run->sockets.items[count].fd, .to = sockets_target(count)
-                        };
+                        fds[count] =
+                                (struct launch_fd){.from = run->sockets.items[count].fd, .to = sockets_target(count)};
         }
         return program_become(&run->program, fds, count);
 }
 
 int run_wait(const struct options *options) {
-        AUTO(run_deinit) struct run run = { .options = options, .poller = POLLER_NULL };
+        AUTO(run_deinit) struct run run = {.options = options, .poller = POLLER_NULL};
         int r, at = -1;
 
         r = run_init(&run, options, 0);

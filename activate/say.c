@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static void write_line(struct buf *line) {
-        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+        struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
 
         buf_add_char(line, '\n');
         if (buf_failed(line))

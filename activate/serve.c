@@ -67,7 +67,7 @@ static int serve_raise_nofile(struct serve *serve) {
 
         if (getrlimit(RLIMIT_NOFILE, &given) < 0)
                 return err_raise(-errno);
-        wanted = (struct rlimit){ .rlim_cur = given.rlim_max, .rlim_max = given.rlim_max };
+        wanted = (struct rlimit){.rlim_cur = given.rlim_max, .rlim_max = given.rlim_max};
         raised = given.rlim_cur != given.rlim_max && setrlimit(RLIMIT_NOFILE, &wanted) == 0;
         if (serve->options->systemd && given.rlim_cur > FD_SETSIZE)
                 given.rlim_cur = FD_SETSIZE;
@@ -130,7 +130,7 @@ static int serve_init(struct serve *serve) {
 
 /* Somebody may connect as often as he likes: a program that cannot be executed is not said each time. */
 static void serve_say_failure(struct serve *serve, int error) {
-        static const struct rate_limit limit = { .burst = 5, .interval = 10 * USEC_PER_SEC };
+        static const struct rate_limit limit = {.burst = 5, .interval = 10 * USEC_PER_SEC};
 
         if (rate_take(&serve->failures, &limit, clock_monotonic()))
                 program_say_failure(&serve->program, error);
@@ -157,9 +157,9 @@ static void serve_say_start(struct serve *serve, pid_t pid) {
 /* Returns 0, or a negative errno when there is no process. */
 static int serve_launch(struct serve *serve, struct launched *ret) {
         struct connection *connection = &serve->held;
-        const struct launch_fd stdio[] = { { connection->fd, 0 }, { connection->fd, 1 } };
-        const struct launch_fd fds[] = { { connection->fd, INHERIT_FIRST_FD } };
-        struct launch_request request = { .plan = &serve->plan };
+        const struct launch_fd stdio[] = {{connection->fd, 0}, {connection->fd, 1}};
+        const struct launch_fd fds[] = {{connection->fd, INHERIT_FIRST_FD}};
+        struct launch_request request = {.plan = &serve->plan};
         struct connenv env;
         int r;
 
@@ -184,7 +184,7 @@ static int serve_launch(struct serve *serve, struct launched *ret) {
 
 /* Starts a process for the connection that is held, or goes on holding it. */
 static void serve_start(struct serve *serve) {
-        struct child child = { 0 };
+        struct child child = {0};
         int r;
 
         r = children_reserve(&serve->children);
@@ -274,7 +274,7 @@ static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
 
 static void serve_reap(struct serve *serve) {
         for (;;) {
-                siginfo_t info = { 0 };
+                siginfo_t info = {0};
 
                 /* Without children of ours there is nobody to ask for, but for what is orphaned to init. */
                 if (serve->children.count == 0 && !serve->is_init)
@@ -346,12 +346,13 @@ static int serve_once(struct serve *serve) {
 }
 
 int serve(const struct options *options) {
-        AUTO(serve_deinit) struct serve serve = {
+        AUTO(serve_deinit)
+        struct serve serve = {
                 .options = options,
                 .is_init = getpid() == 1,
                 .poller = POLLER_NULL,
                 .plan = PLAN_NULL,
-                .held = { .fd = -EBADF },
+                .held = {.fd = -EBADF},
         };
         int r;
 

@@ -26,7 +26,7 @@ static const char *shortage_text(int error) {
 }
 
 void shortage_begin(struct shortage *shortage, int error) {
-        static const struct rate_limit once_a_minute = { .burst = 1, .interval = 60 * USEC_PER_SEC };
+        static const struct rate_limit once_a_minute = {.burst = 1, .interval = 60 * USEC_PER_SEC};
         usec_t now = clock_monotonic();
 
         shortage->delay = shortage->delay == 0 ? DELAY_MIN : MIN_OF(2 * shortage->delay, DELAY_MAX);

@@ -34,7 +34,7 @@ static int socket_option(int fd, int option) {
 }
 
 void socket_format(const struct socket *socket, struct buf *out) {
-        struct addr addr = { .form = ADDR_SOCKET, .size = sizeof(addr.sockaddr) };
+        struct addr addr = {.form = ADDR_SOCKET, .size = sizeof(addr.sockaddr)};
 
         addr.type = socket_option(socket->fd, SO_TYPE);
         if (getsockname(socket->fd, &addr.sockaddr.sa, &addr.size) == 0)
@@ -56,12 +56,13 @@ static int take_inherited(const struct options *options, struct sockets *sockets
         int r = inherit_init(&sockets->inherit, !options->systemd);
 
         if (r < 0) {
-                say_error(r == -EBADF ? "LISTEN_FDS announces descriptors that are not open" :
-                          r == -EINVAL ? "LISTEN_FDS or LISTEN_PID is malformed" : "out of memory");
+                say_error(r == -EBADF    ? "LISTEN_FDS announces descriptors that are not open"
+                          : r == -EINVAL ? "LISTEN_FDS or LISTEN_PID is malformed"
+                                         : "out of memory");
                 return EXIT_FAILURE;
         }
         for (size_t i = 0; i < sockets->inherit.count; i++) {
-                struct socket socket = { .fd = sockets->inherit.items[i].fd, .inherited = true };
+                struct socket socket = {.fd = sockets->inherit.items[i].fd, .inherited = true};
                 int flags = fcntl(socket.fd, F_GETFL);
 
                 socket.was_blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
@@ -116,7 +117,7 @@ static mode_t socket_mode(const struct options *options) {
 static int open_address(const struct options *options, const struct addr *addr, struct sockets *sockets) {
         struct listen_options settings = LISTEN_OPTIONS_NULL;
         AUTO(buf_deinit) struct buf why = BUF_NULL;
-        struct socket socket = { .addr = *addr };
+        struct socket socket = {.addr = *addr};
 
         if (addr->sockaddr.sa.sa_family == AF_UNIX)
                 settings.socket_mode = socket_mode(options);
@@ -135,7 +136,7 @@ static int open_address(const struct options *options, const struct addr *addr, 
 }
 
 static void say_listening(const struct options *options, const struct sockets *sockets) {
-        static const char *const types[] = { "udp:", "unixgram:", "seqpacket:" };
+        static const char *const types[] = {"udp:", "unixgram:", "seqpacket:"};
 
         for (size_t i = 0; i < sockets->count; i++) {
                 AUTO(buf_deinit) struct buf name = BUF_NULL;

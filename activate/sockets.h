@@ -21,7 +21,7 @@ struct sockets {
         struct inherit inherit; /* owns the inherited descriptors */
 };
 
-#define SOCKETS_NULL ((struct sockets){ 0 })
+#define SOCKETS_NULL ((struct sockets){0})
 
 /* Opens everything. Returns 0, or the exit status after having said what is wrong. Connections are accepted from all of
  * them unless OPTIONS say MODE_WAIT. */

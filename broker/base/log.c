@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define LOG_WAITING_MAX (256 * 1024) /* bytes kept for a reader that is slow */
+#define LOG_ROOM_KEPT (32 * 1024)    /* of the memory for them, when all are written */
 #define LOG_MESSAGE_MAX 2048
 
 const char *const log_level_names[LOG_LEVEL_N] = {
@@ -108,6 +109,8 @@ size_t log_flush(void) {
                 memmove(sink.waiting.data, sink.waiting.data + sink.sent, sink.waiting.size);
                 sink.sent = 0;
         }
+        if (sink.waiting.size == 0 && sink.waiting.room > LOG_ROOM_KEPT)
+                buf_deinit(&sink.waiting);
         return sink.waiting.size - sink.sent;
 }
 

@@ -184,6 +184,11 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
         int r;
 
         r = collect_own(request, &plan->creds, &own);
+        if (r == 0 && own.count == 0 && request->def->pass_environment.all && request->def->handoff != HANDOFF_FDS &&
+            base->count > 0) {
+                plan_words_share(&plan->env, base->items, base->count);
+                return 0;
+        }
         for (size_t i = 0; i < base->count && r == 0; i++)
                 if (is_passed(request->def, base->items[i]) && !is_overridden(&own, base->items[i]))
                         r = plan_words_add_borrowed(&plan->env, base->items[i]);

@@ -28,7 +28,7 @@ static void port_accept_burst(struct port *port) {
         unsigned i;
 
         for (i = 0; i < port->burst && service_wants_connections(port->service); i++) {
-                int r = service_accept(port->service, port->fd);
+                int r = service_accept(port->service, port);
 
                 if (r != ACCEPT_OK) {
                         port->burst = 1;
@@ -76,6 +76,20 @@ static void port_ask_type(struct port *port) {
                 port->addr.type = SOCK_DGRAM;
 }
 
+/* A socket bound to one address gives it to all its connections; one bound to all addresses does not. */
+static void port_ask_bound(struct port *port) {
+        const struct in6_addr *in6 = &port->bound.in6.sin6_addr;
+        socklen_t size = sizeof(port->bound);
+
+        if (getsockname(port->fd, &port->bound.sa, &size) < 0)
+                return;
+        if (port->bound.sa.sa_family == AF_INET && port->bound.in.sin_addr.s_addr == INADDR_ANY)
+                return;
+        if (port->bound.sa.sa_family == AF_INET6 && (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_V4MAPPED(in6)))
+                return;
+        port->bound_size = size;
+}
+
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why) {
         struct port *port = calloc(1, sizeof(*port));
         int r;
@@ -91,6 +105,7 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         r = port->fd;
         if (r >= 0) {
                 port_ask_type(port);
+                port_ask_bound(port);
                 r = sd_event_add_io(event, &port->io, port->fd, EPOLLIN, port_on_readable, port);
                 if (r < 0)
                         buf_printf(why, "cannot be watched: %s", err_text(r));

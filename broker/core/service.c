@@ -221,7 +221,7 @@ static bool program_is_there(struct service *service) {
         return false;
 }
 
-int service_accept(struct service *service, int fd) {
+int service_accept(struct service *service, const struct port *port) {
         struct connection *connection;
         enum admit_outcome outcome;
         int r;
@@ -229,7 +229,7 @@ int service_accept(struct service *service, int fd) {
         if (!program_is_there(service))
                 return ACCEPT_NOTHING;
         connection = manager_take_connection(service->manager);
-        r = connection ? connection_accept(fd, connection) : ACCEPT_EXHAUSTED;
+        r = connection ? connection_accept(port->fd, connection) : ACCEPT_EXHAUSTED;
         if (r != ACCEPT_OK) {
                 int error = connection ? -errno : -ENOMEM;
 
@@ -240,6 +240,8 @@ int service_accept(struct service *service, int fd) {
         }
         service->counters.accepted++;
         connection->accepted_at = manager_now(service->manager);
+        if (port->bound_size > 0)
+                connection_set_local(connection, &port->bound, port->bound_size);
         outcome = limits_admit(&service->limits, connection);
         if (outcome != ADMIT_OK) {
                 refuse(service, connection, outcome);

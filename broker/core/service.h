@@ -91,9 +91,9 @@ struct service *service_free(struct service *service);
 bool service_accepts(const struct service *service);
 bool service_wants_connections(const struct service *service);
 
-/* Accepts one connection from FD, admits or refuses it, and starts what serves it. Returns an accept_outcome; anything
- * but ACCEPT_OK ends the port's burst. */
-int service_accept(struct service *service, int fd);
+/* Accepts one connection from PORT, admits or refuses it, and starts what serves it. Returns an accept_outcome;
+ * anything but ACCEPT_OK ends the port's burst. */
+int service_accept(struct service *service, const struct port *port);
 
 /* Something has arrived at a socket whose server does the accepting. */
 void service_on_traffic(struct service *service);

@@ -52,6 +52,12 @@ int connection_accept(int fd, struct connection *ret) {
         }
 }
 
+void connection_set_local(struct connection *connection, const union sockaddr_any *local, socklen_t size) {
+        connection->local = *local;
+        connection->local_size = size;
+        connection->local_known = true;
+}
+
 int connection_find_local(struct connection *connection) {
         if (connection->local_known)
                 return 0;

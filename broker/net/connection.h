@@ -31,6 +31,9 @@ enum accept_outcome {
  * errno when the listener itself is broken; with ACCEPT_EXHAUSTED errno says what ran out (accept(2)). */
 int connection_accept(int fd, struct connection *ret);
 
+/* Says what the socket's own address is, where the listener's tells. */
+void connection_set_local(struct connection *connection, const union sockaddr_any *local, socklen_t size);
+
 /* The socket's own address: kept, or asked from the kernel once. Returns 0 or a negative errno. */
 int connection_find_local(struct connection *connection);
 

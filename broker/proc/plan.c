@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <paths.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 #include <unistd.h>
 
 static void plan_words_deinit(struct plan_words *words) {
-        free(words->items);
+        if (!words->shared)
+                free(words->items);
         free(words->dynamic);
         strlist_deinit(&words->owned);
         *words = (struct plan_words){0};
@@ -37,6 +39,7 @@ static int note_dynamic(struct plan_words *words, size_t index) {
 }
 
 int plan_words_add_borrowed(struct plan_words *words, const char *word) {
+        assert(!words->shared);
         /* Grown in steps of eight: environments have some dozens of entries, and 5,000 services have one each. */
         if (words->count % 8 == 0) {
                 char **items = reallocarray(words->items, words->count + 9, sizeof(*items));
@@ -58,6 +61,10 @@ int plan_words_add(struct plan_words *words, const char *word, bool dynamic) {
         if (r == 0 && dynamic)
                 r = note_dynamic(words, words->count - 1);
         return r;
+}
+
+void plan_words_share(struct plan_words *words, char **items, size_t count) {
+        *words = (struct plan_words){.items = items, .count = count, .shared = true};
 }
 
 int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit *limit) {

@@ -24,6 +24,7 @@ struct plan_words {
         size_t count;
         size_t *dynamic; /* indices of those with placeholders */
         size_t dynamic_count;
+        bool shared;          /* items itself is somebody else's, for the plan's whole life */
         struct strlist owned; /* the strings of items that are the plan's own; others are borrowed for its whole life */
 };
 
@@ -52,6 +53,9 @@ int plan_words_add(struct plan_words *words, const char *word, bool dynamic);
 
 /* Appends WORD itself, which must outlive the plan and is taken as it is. Returns 0 or -ENOMEM. */
 int plan_words_add_borrowed(struct plan_words *words, const char *word);
+
+/* Makes ITEMS (COUNT of them, and a NULL) the words, without a copy: thousands of services share one environment. */
+void plan_words_share(struct plan_words *words, char **items, size_t count);
 
 /* Appends a resource limit. Returns 0 or -ENOMEM. */
 int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit *limit);
