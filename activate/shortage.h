@@ -14,7 +14,8 @@ struct shortage {
 /* Whether ERROR (negative errno) passes by itself. */
 bool shortage_is(int error);
 
-/* Begins to wait: 50 ms, and double that each time up to a second. Says which limit it is, once a minute at most. */
+/* Begins to wait: 50 ms, and double that each time up to a second. Says which limit it is, once a minute at most,
+ * and a limit of processes only when it lasts. */
 void shortage_begin(struct shortage *shortage, int error);
 
 /* Something was given back: try at once. */

@@ -64,4 +64,53 @@ Y
         }
         $t->stop;
 }
+# The journal: a socket of our own where it would be, in a mount namespace; and without one, text.
+SKIP: {
+        skip 'mount namespaces are not permitted here', 6 if system('unshare -m true 2>/dev/null') != 0 || $> != 0;
+        my $t = BrokerTest->new(later => 1);
+        $t->write_conf("a: {listen: '\@journal-%DIR%', wait: no, command: ['true']}\n", head => "broker: {log: {format: journal}}\n");
+        $t->write_file('journal.pl', <<'P');
+use IO::Socket::UNIX;
+use Socket;
+my $dir = shift;
+system('mount', '-t', 'tmpfs', 'none', '/run') == 0 or die;
+mkdir '/run/systemd';
+mkdir '/run/systemd/journal';
+my $journal = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => '/run/systemd/journal/socket') or die;
+if (!fork) {
+        open my $out, '>', "$dir/journal.txt";
+        $out->autoflush(1);
+        while (1) {
+                $journal->recv(my $entry, 65536);
+                print $out $entry, "\0\n";
+                last if $entry =~ /MESSAGE=bye/;
+        }
+        exit 0;
+}
+exec @ARGV;
+P
+        $t->start(wrap => ['unshare', '-m', $^X, $t->dir . '/journal.pl', $t->dir]);
+        BrokerTest::read_all(BrokerTest::connect_to('@journal-' . $t->dir));
+        $t->signal('TERM');
+        $t->wait_exit;
+        my $text = '';
+        for (1 .. 500) {
+                open my $fh, '<', $t->dir . '/journal.txt' or next;
+                local $/;
+                $text = <$fh> // '';
+                last if $text =~ /MESSAGE=bye/;
+                select undef, undef, undef, 0.01;
+        }
+        like($text, qr/MESSAGE=connection ended\n/, 'the journal gets the message');
+        like($text, qr/BROKER_SERVICE=a\n.*BROKER_STATUS=exit:0\n/s, 'and its fields');
+        like($text, qr/^PRIORITY=6$/m, 'and its priority');
+        is(scalar @{ $t->{log} }, 0, 'stderr gets nothing');
+        $t->stop(ended => 1);
+}
+SKIP: {
+        skip 'there is a journal here', 1 if -e '/run/systemd/journal/socket';
+        my $t = BrokerTest->new(head => "broker: {log: {format: journal}}\n", services => "a: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+        ok($t->wait_log(sub { ($_->{text} // '') =~ /listening/ }), 'without a journal the log is text');
+        $t->stop;
+}
 done_testing;

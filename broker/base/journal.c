@@ -3,10 +3,12 @@
 #include "base/buf.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #define JOURNAL_FIELDS_MAX 24
 
@@ -49,9 +51,14 @@ static void add_field(struct journal_entry *entry, const struct log_field *field
         journal_entry_end_field(entry);
 }
 
+/* Without a journal sd_journal_sendv(3) succeeds and the line is nowhere; then the caller's text form is better. */
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
 int journal_write(enum log_level level, const char *message, const struct log_field *fields) {
         AUTO(journal_entry_deinit) struct journal_entry entry = {.count = 0};
 
+        if (access(JOURNAL_SOCKET, W_OK) < 0)
+                return -errno;
         buf_printf(&entry.buf[0], "MESSAGE=%s", message);
         journal_entry_end_field(&entry);
         buf_printf(&entry.buf[1], "PRIORITY=%d", priorities[level]);
