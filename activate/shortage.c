@@ -9,7 +9,8 @@
 #define DELAY_MAX USEC_PER_SEC
 
 bool shortage_is(int error) {
-        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS || error == -EAGAIN;
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS || error == -EAGAIN ||
+               error == -EBUSY;
 }
 
 static const char *shortage_text(int error) {
@@ -28,13 +29,11 @@ static const char *shortage_text(int error) {
 void shortage_begin(struct shortage *shortage, int error) {
         static const struct rate_limit once_a_minute = {.burst = 1, .interval = 60 * USEC_PER_SEC};
         usec_t now = clock_monotonic();
-        /* The launcher says the same when all it has started are still on their way to exec: the machine is busy and
-         * no limit is reached. That is over at the next attempt. */
-        bool may_be_busy = error == -EAGAIN && shortage->delay == 0;
 
         shortage->delay = shortage->delay == 0 ? DELAY_MIN : MIN_OF(2 * shortage->delay, DELAY_MAX);
         shortage->resume_at = now + shortage->delay;
-        if (!may_be_busy && rate_take(&shortage->said, &once_a_minute, now))
+        /* Busy: all that were started are still on their way to exec. No limit was reached; the next attempt succeeds. */
+        if (error != -EBUSY && rate_take(&shortage->said, &once_a_minute, now))
                 say_error("%s is reached: clients wait until it is not", shortage_text(error));
 }
 

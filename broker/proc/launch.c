@@ -156,7 +156,7 @@ static int slot_find(struct launcher *launcher) {
                 if (!launcher->slots[at].memory)
                         break;
         }
-        return -EAGAIN;
+        return -EBUSY;
 }
 
 /* Prefers slots that were used before: their pages are there. */
@@ -174,7 +174,7 @@ static int slot_take(struct launcher *launcher, struct slot **ret) {
                 at = slot_find(launcher);
         }
         if (at < 0)
-                return err_raise(-EAGAIN);
+                return err_raise(-EBUSY);
         slot = &launcher->slots[at];
         r = slot_map(slot);
         if (r < 0)

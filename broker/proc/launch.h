@@ -81,7 +81,8 @@ struct launcher *launcher_free(struct launcher *launcher);
 void launcher_share_table(struct launcher *launcher, bool on);
 
 /* Starts a program. Descriptors may be closed as soon as it returns. Returns 0, or a negative errno when there is no
- * process: -EAGAIN and -ENOMEM are shortages that pass; -E2BIG: the words do not fit. That the program could not be
+ * process: -EAGAIN (the limit of processes), -ENOMEM and -EBUSY (all children we have stacks for are still on their way
+ * to exec) are shortages that pass; -E2BIG: the words do not fit. That the program could not be
  * executed shows later: the process then ends and launcher_failure() says why. */
 int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret);
 

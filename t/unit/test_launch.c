@@ -34,7 +34,8 @@ static struct exitinfo wait_for(struct launched *launched) {
 }
 
 static void test_output(void **state UNUSED) {
-        static const char *const words[] = {"sh", "-c", "echo $$$$ ${pid}-${pid} $LISTEN_PID $A $B ${remote_addr}", NULL};
+        static const char *const words[] = {"sh", "-c", "echo $$$$ ${pid}-${pid} $LISTEN_PID $A $B ${remote_addr}",
+                                            NULL};
         static const char *const more[] = {"B=2"};
 
         for (size_t m = 0; m < LENGTH_OF(modes); m++)
@@ -152,7 +153,7 @@ static void test_many(void **state UNUSED) {
 
                 do
                         r = launcher_start(launcher, &(struct launch_request){.plan = &plan}, &launched[i]);
-                while (r == -EAGAIN);
+                while (r == -EBUSY);
                 assert_int_equal(r, 0);
         }
         for (int i = 0; i < 300; i++) {
