@@ -32,7 +32,8 @@ void shortage_begin(struct shortage *shortage, int error) {
 
         shortage->delay = shortage->delay == 0 ? DELAY_MIN : MIN_OF(2 * shortage->delay, DELAY_MAX);
         shortage->resume_at = now + shortage->delay;
-        /* Busy: all that were started are still on their way to exec. No limit was reached; the next attempt succeeds. */
+        /* Busy: all that were started are still on their way to exec. No limit was reached; the next attempt
+         * succeeds. */
         if (error != -EBUSY && rate_take(&shortage->said, &once_a_minute, now))
                 say_error("%s is reached: clients wait until it is not", shortage_text(error));
 }

@@ -201,7 +201,8 @@ part 'gunicorn, which takes LISTEN_FDS by itself' => sub {
 app:
   listen: 127.0.0.1:0
   wait: yes
-  command: gunicorn --workers 2 application:answer
+  # A worker that is being booted while the server is told to end is only found after the graceful timeout.
+  command: gunicorn --workers 1 --graceful-timeout 3 application:answer
   working_dir: "%DIR%"
 END
     $b->write_file('application.py', <<'END');

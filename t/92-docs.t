@@ -142,6 +142,7 @@ sub check_definitions {
         my @wrong = grep {
                 /^\S+:\d+:\d+: / && !/: warning: /
                         && !/there is no (user|group) '/
+                        && !/only root can run programs/
                         && !/(env_file|working_dir).*(No such file|does not exist)/
         } split /\n/, $text;
 
