@@ -252,8 +252,15 @@ static bool parse_form(const char *text, int default_type, struct addr_list *lis
                 {"unix:", ADDR_SOCKET, SOCK_STREAM, true},         {"unixgram:", ADDR_SOCKET, SOCK_DGRAM, true},
                 {"seqpacket:", ADDR_SOCKET, SOCK_SEQPACKET, true}, {"fifo:", ADDR_FIFO, 0, true},
         };
+        /* systemd.socket(5) has them; here they would be taken for host names. */
+        static const char *const others[] = {"vsock:", "mqueue:", "netlink:", "special:"};
         struct addr_text parts = {.whole = text, .type = default_type};
 
+        for (size_t i = 0; i < LENGTH_OF(others); i++)
+                if (strncmp(text, others[i], strlen(others[i])) == 0) {
+                        buf_printf(why, "has the form %s, which this version does not know", others[i]);
+                        return false;
+                }
         if (strncmp(text, "fd:", 3) == 0)
                 return parse_inherited(text + 3, list, why);
         for (size_t i = 0; i < LENGTH_OF(forms); i++) {
