@@ -196,7 +196,10 @@ static void finish_def(struct decoder *dec, struct record *record) {
                 struct listen_def *listen = &def->listen.items[i];
 
                 if (!listen->name)
-                        listen->name = strdup(def->name);
+                        /* An inherited socket has a name already. */
+                        listen->name = strdup(listen->addrs.count > 0 && listen->addrs.items[0].form == ADDR_INHERITED
+                                                      ? listen->addrs.items[0].sockaddr.un.sun_path
+                                                      : def->name);
                 if (!listen->name)
                         decode_no_memory(dec, record->name);
         }

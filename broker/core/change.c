@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -48,25 +47,42 @@ static int add_port(struct change *change, struct port *port) {
         return 0;
 }
 
-/* An open socket of that very address, whoever has it now. Where the kernel chose the port, only the service itself can
- * mean it. */
-static struct port *find_open(struct reload *reload, const struct change *change, const struct addr *addr,
-                              const struct inherited *inherited) {
+/* The device is part of what a socket is bound to. */
+static bool same_device(const struct listen_options *a, const struct listen_options *b) {
+        return a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0 :
+                                                        a->bind_to_device == b->bind_to_device;
+}
+
+static struct port *find_port(const struct service *service, const struct port_request *request) {
+        for (size_t i = 0; i < service->port_count; i++) {
+                struct port *port = service->ports[i];
+
+                if (port->stays || port->inherited != request->inherited)
+                        continue;
+                if (request->inherited || (addr_equal(&port->addr, request->addr) &&
+                                           same_device(&port->def->options, &request->def->options)))
+                        return port;
+        }
+        return NULL;
+}
+
+/* An open socket of that very address: its own, or that of a service that gives it up. Where the kernel chose the port,
+ * only the service itself can mean it. */
+static struct port *find_open(struct reload *reload, const struct change *change, const struct port_request *request) {
+        const struct addr *addr = request->addr;
+        bool any_port = addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX &&
+                        addr_port(&addr->sockaddr) == 0;
+        struct port *port = change->is_new ? NULL : find_port(change->service, request);
         struct service *service;
 
+        if (port || any_port)
+                return port;
         list_for_each(service, &reload->manager->services, link) {
-                if (service != change->service &&
-                    (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX &&
-                     addr_port(&addr->sockaddr) == 0))
+                if (service->keeps_ports || service == change->service)
                         continue;
-                for (size_t i = 0; i < service->port_count; i++) {
-                        struct port *port = service->ports[i];
-
-                        if (port->stays || port->inherited != inherited)
-                                continue;
-                        if (inherited || addr_equal(&port->addr, addr))
-                                return port;
-                }
+                port = find_port(service, request);
+                if (port)
+                        return port;
         }
         return NULL;
 }
@@ -74,7 +90,7 @@ static struct port *find_open(struct reload *reload, const struct change *change
 static void take_port(struct reload *reload, struct change *change, size_t listen_index,
                       const struct port_request *request) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
-        struct port *port = find_open(reload, change, request->addr, request->inherited);
+        struct port *port = find_open(reload, change, request);
         int r = 0;
 
         if (port) {
@@ -90,6 +106,7 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
                         return;
                 }
         }
+        port->next_listen_index = listen_index;
         if (add_port(change, port) < 0) {
                 if (port->stays)
                         port->stays = false;
@@ -142,15 +159,6 @@ static void check_ports(struct reload *reload, struct change *change) {
                         report(reload, change, 0, "the inherited socket has no connections to accept: write wait: yes");
 }
 
-static const char *port_name(const struct port *port, const struct change *change) {
-        /* A port that stays still has the name it had; the new definition may say another. */
-        for (size_t i = 0; i < change->def->listen.count; i++)
-                for (size_t j = 0; j < change->def->listen.items[i].addrs.count; j++)
-                        if (!port->inherited && addr_equal(&change->def->listen.items[i].addrs.items[j], &port->addr))
-                                return change->def->listen.items[i].name;
-        return port->name;
-}
-
 static int make_program(struct reload *reload, struct change *change) {
         static const char *const connection_name = "connection";
         struct manager *manager = reload->manager;
@@ -168,7 +176,7 @@ static int make_program(struct reload *reload, struct change *change) {
         if (!names || !fds)
                 return err_raise(-ENOMEM);
         for (size_t i = 0; i < change->port_count; i++) {
-                names[i] = port_name(change->ports[i], change);
+                names[i] = change->def->listen.items[change->ports[i]->next_listen_index].name;
                 fds[i] = change->ports[i]->fd;
         }
         if (!change->def->wait) {
@@ -179,22 +187,27 @@ static int make_program(struct reload *reload, struct change *change) {
         return program_new(&request, &change->program, reload->diag);
 }
 
-void change_prepare(struct reload *reload, struct change *change) {
+void change_classify(struct reload *reload, struct change *change) {
         struct service *old = manager_find(reload->manager, change->def->name);
-        int r = 0;
 
         change->service = old;
-        if (old && service_def_same(old->def, change->def)) {
-                change->keep = true;
+        change->is_new = !old;
+        if (!old)
                 return;
-        }
-        if (old && old->def->wait == change->def->wait && service_def_equal(old->def, change->def) &&
-            listens_equal(&old->def->listen, &change->def->listen)) {
-                change->same_program = true;
+        change->keep = service_def_same(old->def, change->def);
+        change->same_program = !change->keep && old->def->wait == change->def->wait &&
+                               service_def_equal(old->def, change->def) &&
+                               listens_equal(&old->def->listen, &change->def->listen);
+        old->keeps_ports = change->keep || change->same_program;
+}
+
+void change_prepare(struct reload *reload, struct change *change) {
+        size_t errors = reload->diag->errors;
+        int r = 0;
+
+        if (change->keep || change->same_program)
                 return;
-        }
-        if (!old) {
-                change->is_new = true;
+        if (change->is_new) {
                 r = service_new(reload->manager, change->def, &change->service);
                 if (r < 0) {
                         report(reload, change, 0, "out of memory");
@@ -204,7 +217,8 @@ void change_prepare(struct reload *reload, struct change *change) {
         take_ports(reload, change);
         check_ports(reload, change);
         r = make_program(reload, change);
-        if (r < 0 && r != -EINVAL)
+        /* What is wrong with a definition has been said; anything else has not. */
+        if (r < 0 && (r != -EINVAL || reload->diag->errors == errors))
                 report(reload, change, 0, err_text(r));
 }
 
@@ -221,20 +235,4 @@ void change_discard(struct change *change) {
                 change->def = NULL;
         }
         service_def_free(change->def);
-}
-
-const struct listen_def *change_listen_of(const struct change *change, const struct port *port) {
-        for (size_t i = 0; i < change->def->listen.count; i++) {
-                const struct listen_def *def = &change->def->listen.items[i];
-
-                for (size_t j = 0; j < def->addrs.count; j++) {
-                        if (port->inherited ? def->addrs.items[j].form == ADDR_INHERITED &&
-                                                      strcmp(def->addrs.items[j].sockaddr.un.sun_path,
-                                                             port->inherited->name) == 0
-                                            : addr_equal(&def->addrs.items[j], &port->addr))
-                                return def;
-                }
-        }
-        assert(!"a port without a definition");
-        return NULL;
 }

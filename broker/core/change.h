@@ -27,12 +27,12 @@ struct reload {
         bool bind_failed; /* what is wrong is not (only) in the definitions */
 };
 
-/* Opens, resolves and binds what CHANGE (with only its definition filled in) takes. What is wrong goes to RELOAD's
- * diag. */
+/* Finds the service CHANGE is about, and what about it changes. For all of them before the first change_prepare(): a
+ * service that stays as it is keeps its sockets. */
+void change_classify(struct reload *reload, struct change *change);
+
+/* Opens, resolves and binds what CHANGE takes. What is wrong goes to RELOAD's diag. */
 void change_prepare(struct reload *reload, struct change *change);
 
 /* Undoes that: the broker is as it was. Frees the definition. */
 void change_discard(struct change *change);
-
-/* The entry of the new definition that PORT belongs to. */
-const struct listen_def *change_listen_of(const struct change *change, const struct port *port);

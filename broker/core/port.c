@@ -97,7 +97,7 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         if (!port)
                 return err_raise(-ENOMEM);
         port->def = request->def;
-        port->name = request->inherited ? request->inherited->name : request->def->name;
+        port->name = request->def->name;
         port->addr = *request->addr;
         port->inherited = request->inherited;
         port->burst = 1;

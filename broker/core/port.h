@@ -17,9 +17,11 @@ struct port {
         struct addr addr;
         struct inherited *inherited; /* the socket we were started with, if it is one; borrowed */
         int fd;
-        bool stays;           /* passes to a new definition: neither close nor remove it */
-        bool options_differ;  /* of the new definition, while it stays */
-        socklen_t bound_size; /* of bound; 0 where it says less than the connection itself: all addresses */
+        bool stays;               /* passes to a new definition: neither close nor remove it */
+        bool options_differ;      /* of the new definition, while it stays */
+        size_t listen_index;      /* which entry of `listen` it belongs to */
+        size_t next_listen_index; /* the same in the definition that is being prepared */
+        socklen_t bound_size;     /* of bound; 0 where it says less than the connection itself: all addresses */
         union sockaddr_any
                 bound;       /* the address connections come in at, so that the kernel need not be asked each time */
         sd_event_source *io; /* disabled unless the service listens */

@@ -21,13 +21,15 @@ static void release_ports(struct service *service) {
 
 static void adopt_port(struct service *service, const struct change *change, struct port *port) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
-        const struct listen_def *def = change_listen_of(change, port);
+        const struct listen_def *def = &change->def->listen.items[port->next_listen_index];
         /* Its old definition may be gone already, with the service it belonged to. */
         bool changed = port->stays && port->options_differ;
 
         port->service = service;
-        if (!port->inherited)
-                port->name = def->name;
+        port->name = def->name;
+        port->listen_index = port->next_listen_index;
+        /* Whether it is watched is for the state of its new service to say. */
+        port_watch(port, false);
         if (changed && port_apply(port, def, &why) < 0)
                 log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_STRING("service", service->name)),
                           "an option of its open socket stays as it was: %s", buf_text(&why));
@@ -67,16 +69,15 @@ static void commit_same_program(struct change *change) {
         for (size_t i = 0; i < service->port_count; i++) {
                 struct port *port = service->ports[i];
 
-                port->def = change_listen_of(change, port);
-                if (!port->inherited)
-                        port->name = port->def->name;
+                port->def = &change->def->listen.items[port->listen_index];
+                port->name = port->def->name;
         }
         service->def = take_ptr(change->def);
         program_set_policy(service->program, service->def);
         limits_set(&service->limits, service->def->instances, service->def->per_source);
         service_def_free(old_def);
-        /* A place more, or one less, may make a difference to those who wait. */
-        if (service_accepts(service))
+        /* A place more or one less, another delay, start: boot: what it waits for may be over. */
+        if (service_accepts(service) || (service->state != SERVICE_RUNNING && service->state != SERVICE_STOPPING))
                 servicefsm_post(service, SERVICE_EV_CHANGED);
 }
 
@@ -92,6 +93,9 @@ static void commit_change(struct reload *reload, struct change *change) {
         service->program = take_ptr(change->program);
         service->def = take_ptr(change->def);
         limits_set(&service->limits, service->def->instances, service->def->per_source);
+        /* Accepted under the old definition, and the new program takes none: nobody can serve them any more. */
+        if (service->def->wait)
+                service_drop_held(service);
         if (change->is_new)
                 manager_add(reload->manager, service);
         else
@@ -172,6 +176,7 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
                                  struct diag *diag) {
         struct reload reload = {.manager = manager, .diag = diag};
         struct broker_def broker = own_set->broker;
+        struct service *service;
 
         reload.changes = calloc(own_set->count + 1, sizeof(*reload.changes));
         if (!reload.changes) {
@@ -180,6 +185,10 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
                 return RELOAD_FAILED;
         }
         reload.count = take_enabled(own_set, reload.changes);
+        list_for_each(service, &manager->services, link)
+                service->keeps_ports = false;
+        for (size_t i = 0; i < reload.count; i++)
+                change_classify(&reload, &reload.changes[i]);
         for (size_t i = 0; i < reload.count; i++)
                 change_prepare(&reload, &reload.changes[i]);
         if (diag_has_errors(diag)) {

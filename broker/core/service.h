@@ -70,6 +70,7 @@ struct service {
         struct list held; /* accepted connections that no process could be made for yet */
 
         struct service_counters counters;
+        bool keeps_ports; /* while definitions change: its sockets are not to be had */
         bool wanted;            /* while definitions change: the new ones have it too */
         uint64_t refusals_told; /* of the refusals, those that were logged */
         sd_event_source *refusal_timer;

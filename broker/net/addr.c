@@ -342,7 +342,8 @@ unsigned addr_port(const union sockaddr_any *sa) {
 }
 
 static void format_unix(const union sockaddr_any *sa, socklen_t size, struct buf *out) {
-        size_t n = size - MIN_OF((size_t)size, offsetof(struct sockaddr_un, sun_path));
+        /* The kernel counts a final NUL even behind a path that fills sun_path (unix(7)). */
+        size_t n = MIN_OF(size - MIN_OF((size_t)size, offsetof(struct sockaddr_un, sun_path)), sizeof(sa->un.sun_path));
 
         if (n == 0) {
                 buf_add_string(out, "unnamed");

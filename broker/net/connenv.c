@@ -59,7 +59,8 @@ static void add_inet(struct connenv *env, const struct connection *connection) {
 
 /* A path as it is, an abstract name with @ for its first byte; "" for an unnamed socket. */
 static void unix_name(const union sockaddr_any *sa, socklen_t size, char out[sizeof(sa->un.sun_path) + 1]) {
-        size_t n = size - MIN_OF((size_t)size, offsetof(struct sockaddr_un, sun_path));
+        /* The kernel counts a final NUL even behind a path that fills sun_path (unix(7)). */
+        size_t n = MIN_OF(size - MIN_OF((size_t)size, offsetof(struct sockaddr_un, sun_path)), sizeof(sa->un.sun_path));
 
         memcpy(out, sa->un.sun_path, n);
         out[n] = '\0';
