@@ -226,6 +226,11 @@ void log_event(enum log_level level, const struct log_field *fields, const char 
                 sink.dropped++;
                 return;
         }
+        /* Memory ran out for an earlier line; there may be some again. */
+        if (buf_failed(&sink.waiting)) {
+                sink.waiting.failed = false;
+                sink.dropped++;
+        }
         if (sink.dropped > 0)
                 sink_add_dropped();
         sink_add(level, message, fields);

@@ -49,8 +49,8 @@ static int add_port(struct change *change, struct port *port) {
 
 /* The device is part of what a socket is bound to. */
 static bool same_device(const struct listen_options *a, const struct listen_options *b) {
-        return a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0 :
-                                                        a->bind_to_device == b->bind_to_device;
+        return a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0
+                                                      : a->bind_to_device == b->bind_to_device;
 }
 
 static struct port *find_port(const struct service *service, const struct port_request *request) {
@@ -70,8 +70,8 @@ static struct port *find_port(const struct service *service, const struct port_r
  * only the service itself can mean it. */
 static struct port *find_open(struct reload *reload, const struct change *change, const struct port_request *request) {
         const struct addr *addr = request->addr;
-        bool any_port = addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX &&
-                        addr_port(&addr->sockaddr) == 0;
+        bool any_port =
+                addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0;
         struct port *port = change->is_new ? NULL : find_port(change->service, request);
         struct service *service;
 

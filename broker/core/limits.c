@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <string.h>
+/* Running out of memory is refused here, not answered by exit(3). */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 struct limits_source {
@@ -49,6 +51,10 @@ static struct limits_source *source_find(struct limits *limits, const struct sou
                 return NULL;
         *source = (struct limits_source){.key = *key};
         HASH_ADD(hh, limits->sources, key, sizeof(source->key), source);
+        if (!source->hh.tbl) {
+                free(source);
+                return NULL;
+        }
         return source;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 
 #define IDLE_CONNECTIONS_MAX 256
+#define SWEEP_DELAY (100 * USEC_PER_MSEC)
 
 /* Flapping at a limit is one event, not thousands. */
 static const struct rate_limit shortage_tell_limit = {.burst = 1, .interval = 5 * USEC_PER_SEC};
@@ -26,6 +27,7 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         list_init(&manager->services);
         list_init(&manager->leaving);
         list_init(&manager->short_services);
+        list_init(&manager->buried);
         list_init(&manager->idle_connections);
         manager->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (manager->null_fd < 0)
@@ -62,6 +64,9 @@ void manager_deinit(struct manager *manager) {
         list_for_each(connection, &manager->idle_connections, link)
                 free(connection);
         process_host_deinit(&manager->host);
+        /* What a child still reads is left to the end of us both. */
+        program_sweep(&manager->buried, manager->launcher);
+        manager->sweep_timer = sd_event_source_disable_unref(manager->sweep_timer);
         manager->drain_timer = sd_event_source_disable_unref(manager->drain_timer);
         manager->log_drain = sd_event_source_disable_unref(manager->log_drain);
         manager->sigchld = sd_event_source_disable_unref(manager->sigchld);
@@ -114,12 +119,15 @@ static void check_drained(struct manager *manager) {
 
 static int on_drain_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
         struct manager *manager = userdata;
-        struct service *service;
+        struct process *process;
         size_t left = 0;
 
-        list_for_each(service, &manager->leaving, link) {
-                left += service_process_count(service);
-                service_stop_programs(service);
+        list_for_each(process, &manager->host.running, host_link) {
+                left++;
+                if (process->reason == PROCESS_ENDED)
+                        process_stop(process, PROCESS_STOPPED);
+                else
+                        process_kill(process, SIGKILL);
         }
         log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_INTEGER("processes", (int64_t)left)),
                   "stop_grace_period is over, leaving them behind");
@@ -138,6 +146,8 @@ void manager_drain(struct manager *manager, int status) {
         if (manager->on_drain)
                 manager->on_drain(manager->on_drain_userdata);
         list_for_each(service, &manager->services, link)
+                grace = MAX_OF(grace, service->def->stop_grace_period);
+        list_for_each(service, &manager->leaving, link)
                 grace = MAX_OF(grace, service->def->stop_grace_period);
         list_for_each(service, &manager->services, link)
                 manager_dismiss(manager, service);
@@ -203,6 +213,32 @@ void manager_on_freed(struct manager *manager) {
                 list_remove(&service->short_link);
                 servicefsm_post(service, SERVICE_EV_ROOM);
         }
+}
+
+static void arm_sweep(struct manager *manager);
+
+static int on_sweep_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
+        struct manager *manager = userdata;
+
+        if (program_sweep(&manager->buried, manager->launcher))
+                arm_sweep(manager);
+        return 0;
+}
+
+static void arm_sweep(struct manager *manager) {
+        if (manager->sweep_timer) {
+                sd_event_source_set_time_relative(manager->sweep_timer, SWEEP_DELAY);
+                sd_event_source_set_enabled(manager->sweep_timer, SD_EVENT_ONESHOT);
+                return;
+        }
+        sd_event_add_time_relative(manager->event, &manager->sweep_timer, CLOCK_MONOTONIC, SWEEP_DELAY, 0,
+                                   on_sweep_timer, manager);
+}
+
+void manager_bury(struct manager *manager, struct program *own_program) {
+        list_append(&manager->buried, &own_program->link);
+        if (program_sweep(&manager->buried, manager->launcher))
+                arm_sweep(manager);
 }
 
 bool manager_may_tell_shortage(struct manager *manager) {

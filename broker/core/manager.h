@@ -21,6 +21,9 @@ struct manager {
         struct list short_services; /* paused until something is given back */
         struct rate shortage_told;
 
+        struct list buried; /* programs that a child may still be reading */
+        sd_event_source *sweep_timer;
+
         struct list idle_connections; /* objects to be used again */
         size_t idle_connection_count;
 
@@ -59,6 +62,7 @@ void manager_dismiss(struct manager *manager, struct service *service);
 void manager_on_service_gone(struct manager *manager, struct service *own_service);
 void manager_on_main_ended(struct manager *manager, int status);
 void manager_on_freed(struct manager *manager); /* a process has ended: whoever waits for that may try again */
+void manager_bury(struct manager *manager, struct program *own_program); /* frees it as soon as nobody reads it */
 bool manager_may_tell_shortage(struct manager *manager);
 usec_t manager_now(struct manager *manager);                         /* monotonic, of this iteration of the loop */
 struct connection *manager_take_connection(struct manager *manager); /* NULL when memory ran out */

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MAX_LOGGED 2000 /* longer ones become several */
@@ -17,6 +18,20 @@
 #define READ_FD_MIN 1024
 
 #define READ_MAX 16384 /* per wake-up, so that one chatty program does not hold the loop */
+
+/* A FIFO would hold the loop until somebody reads it, now or at the first full pipe. */
+static int open_append(const char *path) {
+        AUTO(fd_closep) int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+        struct stat st;
+        int r;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return err_raise(-errno);
+        if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+                return err_raise(-EINVAL);
+        r = fd_set_nonblock(fd, false);
+        return r < 0 ? r : take_fd(fd);
+}
 
 int output_init(struct output *ret, const struct output_def *def, const char *service, const char *stream,
                 struct buf *why) {
@@ -29,14 +44,10 @@ int output_init(struct output *ret, const struct output_def *def, const char *se
         };
         if (def->kind != OUTPUT_APPEND)
                 return 0;
-        ret->write_fd = open(def->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-        if (ret->write_fd < 0) {
-                int r = -errno;
-
-                buf_printf(why, "cannot open %s: %s", def->path, err_text(r));
-                return err_raise(r);
-        }
-        return 0;
+        ret->write_fd = open_append(def->path);
+        if (ret->write_fd < 0)
+                buf_printf(why, "cannot open %s: %s", def->path, err_text(ret->write_fd));
+        return ret->write_fd < 0 ? ret->write_fd : 0;
 }
 
 void output_deinit(struct output *output) {
@@ -52,11 +63,14 @@ static void log_line(const struct output *output, const char *line) {
                   LOG_FIELDS(LOG_STRING("service", output->service), LOG_STRING("stream", output->stream)), "%s", line);
 }
 
-void output_flush(struct output *output) {
-        if (output->partial.size == 0)
-                return;
-        log_line(output, output->partial.data);
-        buf_clear(&output->partial);
+/* A NUL would end the line in the log before its time. */
+static void add_text(struct buf *buf, const char *data, size_t size) {
+        size_t from = buf->size;
+
+        buf_add(buf, data, size);
+        for (size_t i = from; i < buf->size; i++)
+                if (buf->data[i] == '\0')
+                        buf->data[i] = '?';
 }
 
 static void output_take(struct output *output, const char *data, size_t size) {
@@ -66,7 +80,7 @@ static void output_take(struct output *output, const char *data, size_t size) {
                 size_t room = LINE_MAX_LOGGED - MIN_OF(output->partial.size, (size_t)LINE_MAX_LOGGED);
                 bool cut = part > room;
 
-                buf_add(&output->partial, data, cut ? room : part);
+                add_text(&output->partial, data, cut ? room : part);
                 if (cut || newline) {
                         if (output->partial.size > 0)
                                 log_line(output, buf_text(&output->partial));
@@ -76,6 +90,26 @@ static void output_take(struct output *output, const char *data, size_t size) {
                 data += part;
                 size -= part;
         }
+}
+
+/* What a pipe holds at most by default (pipe(7)). */
+#define PIPE_READS (65536 / READ_MAX)
+
+/* What has been written is read first: the last words of a program come before its end is dealt with. */
+void output_flush(struct output *output) {
+        char data[READ_MAX];
+        ssize_t n;
+
+        for (int i = 0; i < PIPE_READS && output->read_fd >= 0; i++) {
+                n = read(output->read_fd, data, sizeof(data));
+                if (n <= 0)
+                        break;
+                output_take(output, data, (size_t)n);
+        }
+        if (output->partial.size == 0)
+                return;
+        log_line(output, output->partial.data);
+        buf_clear(&output->partial);
 }
 
 static int output_on_readable(sd_event_source *source UNUSED, int fd, uint32_t events UNUSED, void *userdata) {

@@ -28,5 +28,5 @@ int output_open(struct output *output, sd_event *event);
 /* The descriptor to hand to a program, in the terms of handoff/handoff.h; NULL_FD is the one of /dev/null. */
 int output_fd(const struct output *output, int null_fd);
 
-/* Logs a last line without a line end: no program is left that could finish it. */
+/* Logs what is left, also a last line without a line end: no program is left that could finish it. */
 void output_flush(struct output *output);

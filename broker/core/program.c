@@ -1,6 +1,7 @@
 #include "core/program.h"
 
 #include "base/err.h"
+#include "core/manager.h"
 #include "core/service.h"
 
 #include <errno.h>
@@ -10,16 +11,25 @@ struct program *program_free(struct program *program) {
         if (!program)
                 return NULL;
         list_remove(&program->link);
-        /* Children read the plan until they exec. */
-        if (program->handoff)
-                launcher_wait_idle(program->handoff->setup.host->launcher);
         program->handoff = handoff_close(program->handoff);
         output_deinit(&program->err);
         output_deinit(&program->out);
-        plan_deinit(&program->plan);
-        free(program->listeners);
-        free(program);
+        manager_bury(program->service->manager, program);
         return NULL;
+}
+
+bool program_sweep(struct list *buried, const struct launcher *launcher) {
+        struct program *program;
+
+        if (!launcher_is_idle(launcher))
+                return !list_is_empty(buried);
+        list_for_each(program, buried, link) {
+                list_remove(&program->link);
+                plan_deinit(&program->plan);
+                free(program->listeners);
+                free(program);
+        }
+        return false;
 }
 
 static struct process_policy policy_of(const struct service_def *def) {
@@ -31,7 +41,9 @@ static struct process_policy policy_of(const struct service_def *def) {
 }
 
 void program_set_policy(struct program *program, const struct service_def *def) {
-        program->handoff->setup.policy = policy_of(def);
+        const struct process_policy policy = policy_of(def);
+
+        handoff_set_policy(program->handoff, &policy);
 }
 
 static int open_handoff(struct program *program, const struct program_request *request) {

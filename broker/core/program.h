@@ -30,12 +30,16 @@ struct program_request {
 /* Makes everything ready that a start needs. What is wrong with the definition goes to DIAG: then -EINVAL. */
 int program_new(const struct program_request *request, struct program **ret, struct diag *diag);
 
-/* Frees it, once no process is left. NULL is fine; returns NULL. */
+/* Ends it, once no process is left: closes all it has, and frees it, or leaves that to program_sweep() where a child
+ * on its way to exec may still read its plan. NULL is fine; returns NULL. */
 struct program *program_free(struct program *program);
+
+/* Frees those of BURIED that nobody can be reading any more. Returns whether some are left. */
+bool program_sweep(struct list *buried, const struct launcher *launcher);
 
 /* Before a start: finds the program's file if it was missing, opens the pipes to the log. Returns 0; -ENOENT or -EACCES
  * where there is nothing to execute; or another negative errno, a shortage. */
 int program_prepare(struct program *program);
 
-/* Takes over from DEF how programs started from now on are stopped and limited in time. */
+/* Takes over from DEF how programs are stopped, and how long those started from now on may run. */
 void program_set_policy(struct program *program, const struct service_def *def);

@@ -107,14 +107,16 @@ void service_on_traffic(struct service *service) {
         servicefsm_post(service, SERVICE_EV_TRAFFIC);
 }
 
-void service_watch_ports(struct service *service, bool on) {
+int service_watch_ports(struct service *service, bool on) {
+        int result = 0;
+
         for (size_t i = 0; i < service->port_count; i++) {
                 int r = port_watch(service->ports[i], on);
 
                 if (r < 0)
-                        log_event(LOG_LEVEL_ERROR, LOG_FIELDS(LOG_STRING("service", service->name)),
-                                  "cannot watch its socket: %s", err_text(r));
+                        result = r;
         }
+        return result;
 }
 
 static int on_refusal_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -274,22 +276,28 @@ size_t service_process_count(const struct service *service) {
         return count;
 }
 
-void service_stop_programs(struct service *service) {
-        struct program *program;
-
-        if (service->program)
-                handoff_stop(service->program->handoff);
-        list_for_each(program, &service->retired, link)
-                handoff_stop(program->handoff);
+static bool is_server(const struct program *program) {
+        return program && program->handoff->ops->start_server;
 }
 
-void service_kill_programs(struct service *service, int signal) {
+void service_stop_servers(struct service *service) {
         struct program *program;
 
-        if (service->program)
-                handoff_kill(service->program->handoff, signal);
+        if (is_server(service->program))
+                handoff_stop(service->program->handoff);
         list_for_each(program, &service->retired, link)
-                handoff_kill(program->handoff, signal);
+                if (is_server(program))
+                        handoff_stop(program->handoff);
+}
+
+size_t service_server_count(const struct service *service) {
+        size_t count = is_server(service->program) ? service->program->handoff->process_count : 0;
+        struct program *program;
+
+        list_for_each(program, &service->retired, link)
+                if (is_server(program))
+                        count += program->handoff->process_count;
+        return count;
 }
 
 static void on_started(void *userdata, struct handoff *handoff UNUSED, const struct process *process) {

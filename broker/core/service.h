@@ -70,7 +70,7 @@ struct service {
         struct list held; /* accepted connections that no process could be made for yet */
 
         struct service_counters counters;
-        bool keeps_ports; /* while definitions change: its sockets are not to be had */
+        bool keeps_ports;       /* while definitions change: its sockets are not to be had */
         bool wanted;            /* while definitions change: the new ones have it too */
         uint64_t refusals_told; /* of the refusals, those that were logged */
         sd_event_source *refusal_timer;
@@ -111,11 +111,14 @@ int service_start_server(struct service *service);
 /* All processes of all generations. */
 size_t service_process_count(const struct service *service);
 
-void service_watch_ports(struct service *service, bool on);
+/* Returns 0, or the negative errno of a socket that cannot be watched. */
+int service_watch_ports(struct service *service, bool on);
 void service_close_ports(struct service *service);
 
-/* Tells servers, or everything, to end. */
-void service_stop_programs(struct service *service);
-void service_kill_programs(struct service *service, int signal);
+/* Tells its servers to end; who serves a connection goes on. */
+void service_stop_servers(struct service *service);
+
+/* How many servers there are, of all generations. */
+size_t service_server_count(const struct service *service);
 
 extern const struct handoff_events service_handoff_events;

@@ -68,6 +68,8 @@ static void enter_full(struct service *service) {
 }
 
 static void enter_listening(struct service *service) {
+        int r;
+
         leave_state(service);
         set_state(service, SERVICE_LISTENING);
         /* Those already accepted come first; one of them may find the shortage still there. */
@@ -77,7 +79,9 @@ static void enter_listening(struct service *service) {
                 enter_full(service);
                 return;
         }
-        service_watch_ports(service, true);
+        r = service_watch_ports(service, true);
+        if (r < 0)
+                servicefsm_pause_for_shortage(service, r);
 }
 
 static void log_pause(const struct service *service, usec_t delay) {
@@ -85,9 +89,14 @@ static void log_pause(const struct service *service, usec_t delay) {
 
         switch (service->pause) {
         case PAUSE_SHORTAGE:
-                if (manager_may_tell_shortage(service->manager))
+                if (!manager_may_tell_shortage(service->manager))
+                        return;
+                if (shortage_is(service->pause_error))
                         log_event(LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service)),
                                   "paused, clients wait: %s was reached", shortage_text(service->pause_error));
+                else
+                        log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service)),
+                                  "paused: its socket cannot be accepted from: %s", err_text(service->pause_error));
                 return;
         case PAUSE_TRIGGER:
                 log_event(LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay)),
@@ -169,7 +178,7 @@ static void enter_open(struct service *service) {
 
 static void enter_stopping(struct service *service) {
         leave_state(service);
-        service_stop_programs(service);
+        service_stop_servers(service);
         set_state(service, SERVICE_STOPPING);
 }
 
@@ -183,8 +192,7 @@ static void enter_leaving(struct service *service) {
         service_drop_held(service);
         service_close_ports(service);
         /* Who serves a connection may finish it; a server has nothing more to come. */
-        if (service->def->wait)
-                service_stop_programs(service);
+        service_stop_servers(service);
         set_state(service, SERVICE_LEAVING);
         check_gone(service);
 }
@@ -250,7 +258,7 @@ static void on_ended_while_paused(struct service *service) {
 }
 
 static void on_ended_while_stopping(struct service *service) {
-        if (service_process_count(service) == 0)
+        if (service_server_count(service) == 0)
                 enter_open(service);
 }
 

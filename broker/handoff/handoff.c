@@ -61,11 +61,12 @@ void handoff_stop(struct handoff *handoff) {
                 process_stop(process, PROCESS_STOPPED);
 }
 
-void handoff_kill(struct handoff *handoff, int signal) {
+void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy) {
         struct process *process;
 
+        handoff->setup.policy = *policy;
         list_for_each(process, &handoff->processes, link)
-                process_kill(process, signal);
+                process->policy = *policy;
 }
 
 void handoff_abandon(struct handoff *handoff) {

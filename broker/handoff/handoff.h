@@ -69,8 +69,8 @@ int handoff_open(enum handoff_type type, const struct handoff_setup *setup, stru
 /* Tells all processes to end: the stop signal, and SIGKILL when the grace period is over. */
 void handoff_stop(struct handoff *handoff);
 
-/* Sends SIGNAL to all processes and their groups. */
-void handoff_kill(struct handoff *handoff, int signal);
+/* How processes are stopped from now on, those that run already too; max_runtime is for new ones. */
+void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy);
 
 /* Forgets its processes without ending them, and frees the connections they serve: the broker ends. */
 void handoff_abandon(struct handoff *handoff);

@@ -3,7 +3,7 @@
  * and memmove, no errno, no allocation.
  *
  * A user of the same uid cannot trace us in that time: the change of uid makes the shared memory non-dumpable
- * (prctl(2), PR_SET_DUMPABLE), and stopping or killing this process does not touch the parent. */
+ * (prctl(2), PR_SET_DUMPABLE). He can stop or kill this process, which leaves the parent as it is. */
 #include "proc/child.h"
 
 #include "proc/rawcall.h"

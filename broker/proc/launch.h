@@ -90,8 +90,9 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
  * ended, since a failure keeps its slot until then. */
 bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret);
 
-/* Waits until no child reads our memory any more; before a plan is changed or freed. Takes as long as an exec. */
-void launcher_wait_idle(struct launcher *launcher);
+/* Whether no child reads our memory any more: then plans may be changed or freed. A child takes as long as its exec
+ * does, which can be for ever: its user may stop it, its working_dir may hang. So nobody waits for it. */
+bool launcher_is_idle(const struct launcher *launcher);
 
 /* Whether programs get LISTEN_PIDFDID: the kernel has a file system for pidfds (Linux 6.9). */
 bool launcher_has_pidfdid(const struct launcher *launcher);

@@ -1,6 +1,6 @@
 /* How to start one service's program: everything that is known before there is a connection, made once at load. The
  * launcher's children read a plan while the parent goes on, so it may be changed or freed only after
- * launcher_wait_idle(). */
+ * launcher_is_idle(). */
 #pragma once
 
 #include "base/strlist.h"
