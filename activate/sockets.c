@@ -126,12 +126,13 @@ static int open_address(const struct options *options, const struct addr *addr, 
                 say_error("%s", why.size > 0 ? buf_text(&why) : err_text(socket.fd));
                 return EXIT_FAILURE;
         }
+        listen_identify(addr, &socket.file);
         if (options->mode == MODE_WAIT)
                 fd_set_nonblock(socket.fd, false);
         if (add(sockets, &socket) == 0)
                 return 0;
         fd_close(socket.fd);
-        listen_remove(addr, &settings);
+        listen_remove(addr, &settings, &socket.file);
         return out_of_memory();
 }
 
@@ -206,7 +207,7 @@ void sockets_close(struct sockets *sockets) {
                                 fd_set_nonblock(socket->fd, false);
                 } else {
                         fd_close(socket->fd);
-                        listen_remove(&socket->addr, &settings);
+                        listen_remove(&socket->addr, &settings, &socket->file);
                 }
         }
         inherit_deinit(&sockets->inherit);

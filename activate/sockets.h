@@ -6,13 +6,15 @@
 #include "base/buf.h"
 #include "net/addr.h"
 #include "net/inherit.h"
+#include "net/listen.h"
 
 /* One of them. */
 struct socket {
         int fd;
         bool inherited;
-        bool was_blocking; /* an inherited one, which others may share: the flag is put back */
-        struct addr addr;  /* what was asked for, where it was not inherited */
+        bool was_blocking;       /* an inherited one, which others may share: the flag is put back */
+        struct listen_file file; /* which one its path was */
+        struct addr addr;        /* what was asked for, where it was not inherited */
 };
 
 struct sockets {

@@ -21,7 +21,6 @@ my %may = (
 my %outside = (
         'yaml.h' => qr{^broker/conf/yaml\.c$},
         'systemd/sd-event.h' => qr{^broker/(handoff|core|ctl)/},
-        'systemd/sd-journal.h' => qr{^broker/base/journal\.c$},
         'systemd/sd-bus.h' => qr{^broker/ctl/},
         'uthash.h' => qr{^broker/},
 );

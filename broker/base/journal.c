@@ -1,16 +1,18 @@
 #include "base/journal.h"
 
 #include "base/buf.h"
+#include "base/err.h"
+#include "base/fd.h"
 
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
-#include <unistd.h>
 
-#define JOURNAL_FIELDS_MAX 24
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 static const int priorities[LOG_LEVEL_N] = {
         [LOG_LEVEL_ERROR] = LOG_ERR,
@@ -19,54 +21,50 @@ static const int priorities[LOG_LEVEL_N] = {
         [LOG_LEVEL_DEBUG] = LOG_DEBUG,
 };
 
-struct journal_entry {
-        struct buf buf[JOURNAL_FIELDS_MAX];
-        struct iovec iov[JOURNAL_FIELDS_MAX];
-        size_t count;
-};
+/* NAME=VALUE and a newline; a value with newlines of its own goes with its length, 64 bits, little-endian. */
+static void add_value(struct buf *out, const char *value) {
+        uint64_t size = strlen(value), wire = htole64(size);
 
-static void journal_entry_deinit(struct journal_entry *entry) {
-        for (size_t i = 0; i < entry->count; i++)
-                buf_deinit(&entry->buf[i]);
+        if (!strchr(value, '\n')) {
+                buf_add_char(out, '=');
+        } else {
+                buf_add_char(out, '\n');
+                buf_add(out, (const char *)&wire, sizeof(wire));
+        }
+        buf_add(out, value, size);
+        buf_add_char(out, '\n');
 }
 
-static void journal_entry_end_field(struct journal_entry *entry) {
-        struct buf *buf = &entry->buf[entry->count];
-
-        entry->iov[entry->count++] = (struct iovec){.iov_base = buf->data, .iov_len = buf->size};
-}
-
-static void add_field(struct journal_entry *entry, const struct log_field *field) {
-        struct buf *buf = &entry->buf[entry->count];
-
-        buf_add_string(buf, "BROKER_");
+static void add_field(struct buf *out, const struct log_field *field) {
+        buf_add_string(out, "BROKER_");
         for (const char *p = field->key; *p; p++)
-                buf_add_char(buf, (char)toupper((unsigned char)*p));
-        buf_add_char(buf, '=');
+                buf_add_char(out, (char)toupper((unsigned char)*p));
         if (field->kind == LOG_FIELD_STRING)
-                buf_add_string(buf, field->string);
+                add_value(out, field->string);
         else
-                buf_printf(buf, "%lld",
+                buf_printf(out, "=%lld\n",
                            (long long)(field->kind == LOG_FIELD_INTEGER ? field->integer : (int64_t)field->duration));
-        journal_entry_end_field(entry);
 }
 
-/* Without a journal sd_journal_sendv(3) succeeds and the line is nowhere; then the caller's text form is better. */
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+/* A socket for each line: this sink is not the default, and no state outlives a journal that is started anew. */
+static int send_entry(const struct buf *entry) {
+        const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+        AUTO(fd_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0 || sendto(fd, buf_text(entry), entry->size, MSG_DONTWAIT | MSG_NOSIGNAL,
+                             (const struct sockaddr *)&address, sizeof(address)) < 0)
+                return errno == EAGAIN || errno == EMSGSIZE ? 0 : err_raise(-errno);
+        return 0;
+}
 
 int journal_write(enum log_level level, const char *message, const struct log_field *fields) {
-        AUTO(journal_entry_deinit) struct journal_entry entry = {.count = 0};
+        AUTO(buf_deinit) struct buf entry = BUF_NULL;
 
-        if (access(JOURNAL_SOCKET, W_OK) < 0)
-                return -errno;
-        buf_printf(&entry.buf[0], "MESSAGE=%s", message);
-        journal_entry_end_field(&entry);
-        buf_printf(&entry.buf[1], "PRIORITY=%d", priorities[level]);
-        journal_entry_end_field(&entry);
-        buf_add_string(&entry.buf[2], "SYSLOG_IDENTIFIER=broker");
-        journal_entry_end_field(&entry);
-        for (const struct log_field *f = fields; f && f->key && entry.count < JOURNAL_FIELDS_MAX; f++)
+        buf_add_string(&entry, "MESSAGE");
+        add_value(&entry, message);
+        buf_printf(&entry, "PRIORITY=%d\nSYSLOG_IDENTIFIER=broker\n", priorities[level]);
+        for (const struct log_field *f = fields; f && f->key; f++)
                 if (f->kind != LOG_FIELD_STRING || f->string)
                         add_field(&entry, f);
-        return sd_journal_sendv(entry.iov, (int)entry.count);
+        return buf_failed(&entry) ? err_raise(-ENOMEM) : send_entry(&entry);
 }

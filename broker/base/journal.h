@@ -1,8 +1,10 @@
-/* The journal as the log's sink (sd_journal_sendv(3)). Apart from base/log, so that programs that never log there do
- * not load libsystemd. */
+/* The journal as the log's sink, by its native protocol (systemd's "Native Journal Protocol"). sd_journal_sendv(3)
+ * would wait for a journal that does not read, and the whole broker with it. */
 #pragma once
 
 #include "base/log.h"
 
-/* A log_journal_fn. Fields become upper-case journal fields with the prefix BROKER_; PRIORITY is the syslog level. */
+/* A log_journal_fn. Fields become upper-case journal fields with the prefix BROKER_; PRIORITY is the syslog level.
+ * A line for which the journal has no room is lost. Without a journal a negative errno: the log then is text on
+ * stderr. */
 int journal_write(enum log_level level, const char *message, const struct log_field *fields);

@@ -27,6 +27,9 @@
 static void port_accept_burst(struct port *port) {
         unsigned i;
 
+        /* Whoever else has the socket can make it block, and take the client we were woken for. */
+        if (port->shared)
+                fd_set_nonblock(port->fd, true);
         for (i = 0; i < port->burst && service_wants_connections(port->service); i++) {
                 int r = service_accept(port->service, port);
 
@@ -106,6 +109,7 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         if (r >= 0) {
                 port_ask_type(port);
                 port_ask_bound(port);
+                listen_identify(&port->addr, &port->file);
                 r = sd_event_add_io(event, &port->io, port->fd, EPOLLIN, port_on_readable, port);
                 if (r < 0)
                         buf_printf(why, "cannot be watched: %s", err_text(r));
@@ -117,7 +121,7 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
                 return err_raise(r);
         }
         if (port->inherited)
-                port->inherited->taken = true;
+                port->inherited->taken = port->shared = true;
         *ret = port;
         return 0;
 }
@@ -130,7 +134,7 @@ struct port *port_close(struct port *port) {
                 port->inherited->taken = false;
         } else if (port->fd >= 0) {
                 /* The path first: until the socket is closed nobody can take it for a stale one. */
-                listen_remove(&port->addr, &port->def->options);
+                listen_remove(&port->addr, &port->def->options, &port->file);
                 port->fd = fd_close(port->fd);
         }
         free(port);
@@ -145,6 +149,8 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
                 r = err_raise(-errno);
         if (r == 0 && !port->inherited && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
                 r = unixpath_set_access(port->addr.sockaddr.un.sun_path, &def->options, why);
+        if (r == 0 && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
+                r = unixpath_link(port->addr.sockaddr.un.sun_path, &def->options, why);
         return r;
 }
 

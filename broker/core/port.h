@@ -4,6 +4,7 @@
 
 #include "conf/servicedef.h"
 #include "net/inherit.h"
+#include "net/listen.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
@@ -18,6 +19,8 @@ struct port {
         struct inherited *inherited; /* the socket we were started with, if it is one; borrowed */
         int fd;
         bool stays;               /* passes to a new definition: neither close nor remove it */
+        struct listen_file file;  /* which one its path was, for its end */
+        bool shared;              /* others have had it, or still have: a server, whoever started us */
         bool options_differ;      /* of the new definition, while it stays */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */

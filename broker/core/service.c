@@ -262,9 +262,12 @@ int service_start_server(struct service *service) {
 
         if (r == 0)
                 r = handoff->ops->start_server(handoff);
-        if (r == 0)
-                service->counters.starts++;
-        return r;
+        if (r < 0)
+                return r;
+        service->counters.starts++;
+        for (size_t i = 0; i < service->port_count; i++)
+                service->ports[i]->shared = true;
+        return 0;
 }
 
 size_t service_process_count(const struct service *service) {

@@ -65,8 +65,10 @@ static int bind_path(int fd, const struct addr *addr, const struct listen_option
         r = unixpath_set_access(path, options, why);
         if (r == 0)
                 r = unixpath_link(path, options, why);
-        if (r < 0)
+        if (r < 0) {
+                unixpath_unlink_links(path, &options->symlinks);
                 unlink(path);
+        }
         return r;
 }
 
@@ -85,26 +87,12 @@ static int bind_socket(int fd, const struct addr *addr, const struct listen_opti
         return 0;
 }
 
-static int open_fifo(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+static int open_made_fifo(const struct addr *addr, const struct listen_options *options, struct buf *why) {
         const char *path = addr->sockaddr.un.sun_path;
         AUTO(fd_closep) int fd = -EBADF;
         struct stat st;
-        mode_t saved;
         int r;
 
-        r = unixpath_make_parents(path, options->directory_mode, why);
-        if (r < 0)
-                return r;
-        saved = umask(0777);
-        r = mkfifo(path, 0600);
-        umask(saved);
-        if (r < 0 && errno != EEXIST)
-                return step_failed("make", addr, why);
-        if (r == 0) {
-                r = unixpath_set_access(path, options, why);
-                if (r < 0)
-                        return r;
-        }
         /* Both directions, so that it neither blocks now nor ends when the last writer leaves (fifo(7)). */
         fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
@@ -119,9 +107,32 @@ static int open_fifo(const struct addr *addr, const struct listen_options *optio
         return r < 0 ? r : take_fd(fd);
 }
 
+static int open_fifo(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        const char *path = addr->sockaddr.un.sun_path;
+        bool made;
+        mode_t saved;
+        int r;
+
+        r = unixpath_make_parents(path, options->directory_mode, why);
+        if (r < 0)
+                return r;
+        saved = umask(0777);
+        made = mkfifo(path, 0600) == 0;
+        umask(saved);
+        if (!made && errno != EEXIST)
+                return step_failed("make", addr, why);
+        r = made ? unixpath_set_access(path, options, why) : 0;
+        if (r == 0)
+                r = open_made_fifo(addr, options, why);
+        if (r < 0 && made)
+                unlink(path);
+        return r;
+}
+
 int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why) {
         AUTO(fd_closep) int fd = -EBADF;
         struct addr actual = *addr;
+        bool bound;
         int family, r;
 
         if (addr->form == ADDR_FIFO)
@@ -133,11 +144,16 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
         r = sockopt_apply_early(fd, family, options, why);
         if (r == 0)
                 r = bind_socket(fd, &actual, options, why);
+        bound = r == 0;
         if (r == 0)
                 r = sockopt_apply_late(fd, family, options, why);
         if (r == 0 && actual.type != SOCK_DGRAM &&
             listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
                 r = step_failed("listen on", &actual, why);
+        if (r < 0 && bound && addr_is_unix_path(addr)) {
+                unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
+                unlink(addr->sockaddr.un.sun_path);
+        }
         return r < 0 ? r : take_fd(fd);
 }
 
@@ -150,12 +166,25 @@ int listen_adopt(int fd, const struct listen_options *options, struct buf *why) 
         return sockopt_apply_late(fd, sa.sa.sa_family, options, why);
 }
 
-void listen_remove(const struct addr *addr, const struct listen_options *options) {
-        if (!options->remove_on_stop || addr->form == ADDR_INHERITED)
+static bool has_path(const struct addr *addr) {
+        return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
+}
+
+void listen_identify(const struct addr *addr, struct listen_file *ret) {
+        struct stat st;
+
+        *ret = (struct listen_file){0};
+        if (has_path(addr) && lstat(addr->sockaddr.un.sun_path, &st) == 0)
+                *ret = (struct listen_file){.device = st.st_dev, .inode = st.st_ino};
+}
+
+void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file) {
+        struct listen_file now;
+
+        if (!options->remove_on_stop || !has_path(addr))
                 return;
-        if (addr->form != ADDR_FIFO && !addr_is_unix_path(addr))
-                return;
-        for (size_t i = 0; i < options->symlinks.count; i++)
-                unlink(options->symlinks.items[i]);
-        unlink(addr->sockaddr.un.sun_path);
+        unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
+        listen_identify(addr, &now);
+        if (now.inode == file->inode && now.device == file->device && now.inode != 0)
+                unlink(addr->sockaddr.un.sun_path);
 }

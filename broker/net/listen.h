@@ -15,8 +15,16 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
 /* Applies the options that can be changed on a bound socket to one that was inherited. As above. */
 int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
 
-/* Removes the path and the symlinks of ADDR, if it has one and OPTIONS say so. */
-void listen_remove(const struct addr *addr, const struct listen_options *options);
+/* Which file a path was when it was bound, so that another program's is not removed in its place. */
+struct listen_file {
+        dev_t device;
+        ino_t inode; /* 0: it has no path */
+};
+
+void listen_identify(const struct addr *addr, struct listen_file *ret);
+
+/* Removes the path of ADDR, if it is FILE still, and the symlinks that point to it, where OPTIONS say so. */
+void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file);
 
 /* Options of a socket about which nothing was said. */
 #define LISTEN_OPTIONS_NULL                                                                                            \

@@ -102,3 +102,17 @@ int unixpath_link(const char *path, const struct listen_options *options, struct
         }
         return 0;
 }
+
+void unixpath_unlink_links(const char *path, const struct strlist *links) {
+        char target[PATH_MAX];
+
+        for (size_t i = 0; i < links->count; i++) {
+                ssize_t n = readlink(links->items[i], target, sizeof(target) - 1);
+
+                if (n < 0)
+                        continue;
+                target[n] = '\0';
+                if (strcmp(target, path) == 0)
+                        unlink(links->items[i]);
+        }
+}

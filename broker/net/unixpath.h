@@ -15,5 +15,8 @@ int unixpath_clear(const struct addr *addr, struct buf *why);
 /* Gives PATH its owner, group and mode. 0 or a negative errno, told in WHY. */
 int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why);
 
+/* Removes those of LINKS that point to PATH: by now one may point elsewhere. */
+void unixpath_unlink_links(const char *path, const struct strlist *links);
+
 /* Makes the symlinks of OPTIONS point to PATH, in place of symlinks of the same name. */
 int unixpath_link(const char *path, const struct listen_options *options, struct buf *why);

@@ -1,0 +1,189 @@
+#!/usr/bin/perl
+# What reviews and accidents have found about sockets, programs and reloads: each of these once crashed the broker, held
+# it, or lost something.
+use strict;
+use warnings;
+use BrokerTest;
+use IO::Select;
+use IO::Socket::IP;
+use IO::Socket::UNIX;
+use JSON::PP qw(decode_json);
+use Part;
+use Socket qw(:DEFAULT);
+use Test::More;
+
+sub line {
+        my ($c) = @_;
+
+        syswrite $c, "hi\n";
+        return BrokerTest::read_line($c) // '';
+}
+
+# A port that was free a moment ago, for sockets that are to be found again by their number.
+sub free_port {
+        return IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1)->sockport;
+}
+
+part 'two services on one port' => sub {
+        my $port = free_port();
+        my $b = "b: {listen: {address: '127.0.0.1:$port', reuse_port: yes}, wait: no, command: [cat]}\n";
+        my $a = "a: {listen: {address: '127.0.0.1:$port', reuse_port: yes}, wait: no, command: [cat]}\n";
+        my $t = BrokerTest->new(services => $b);
+
+        $t->write_conf($a . $b);
+        ok($t->reload, 'another service joins in');
+        is(line($t->connect($_)), "hi\n", "$_ serves") for qw(a b);
+        $t->write_conf($a);
+        ok($t->reload, 'the first one leaves');
+        is(line($t->connect('a')), "hi\n", 'the other serves');
+        $t->stop;
+};
+
+part 'two sockets whose port the kernel chooses' => sub {
+        my $t = BrokerTest->new(services => <<'Y');
+a:
+  listen: [{address: 127.0.0.1:0, name: one}, {address: 127.0.0.1:0, name: two}]
+  wait: yes
+  start: boot
+  command: [%PROBE%, "--out=file:%DIR%/a.json", --serve, "${fd:two}"]
+Y
+        like(line($t->connect('a', index => 1)), qr/ fd=4 /, 'the second one is fd 4');
+        open my $fh, '<', $t->dir . '/a.json';
+        my $p = decode_json(<$fh>);
+        is($p->{env}{LISTEN_FDNAMES}, 'one:two', 'both have their names');
+        is($p->{argv}[-1], 4, '${fd:NAME} finds the second');
+        $t->stop;
+};
+
+part 'an inherited socket with a name of its own' => sub {
+        my $listener = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 5);
+        my $t = BrokerTest->new(
+                services => "a: {listen: {address: 'fd:web', name: http}, wait: yes, start: boot, command: [%PROBE%, '--out=file:%DIR%/a.json', --serve, '\${fd:http}']}\n",
+                setup => sub {
+                        # By way of another number: it may be 3 already, and close-on-exec.
+                        POSIX::dup2(fileno($listener), 200);
+                        POSIX::dup2(200, 3);
+                        POSIX::close(200);
+                        @ENV{qw(LISTEN_FDS LISTEN_PID LISTEN_FDNAMES)} = (1, $$, 'web');
+                },
+        );
+        like(line(IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $listener->sockport)), qr/ fd=3 /, 'served');
+        open my $fh, '<', $t->dir . '/a.json';
+        is(decode_json(<$fh>)->{env}{LISTEN_FDNAMES}, 'http', 'the name that was written wins');
+        $t->stop;
+};
+
+part 'a server that is being stopped gets the socket of another service' => sub {
+        my ($one, $two) = (free_port(), free_port());
+        my $slow = "wait: yes, command: [%PROBE%, --ignore-term, --serve], stop_grace_period: 500ms";
+        my $t = BrokerTest->new(services => "a: {listen: '127.0.0.1:$one', $slow}\nb: {listen: '127.0.0.1:$two', wait: no, command: [cat]}\n");
+
+        line($t->connect('a'));
+        $t->write_conf("a: {listen: '127.0.0.1:$one', $slow, umask: '077'}\nb: {listen: '127.0.0.1:$two', wait: no, command: [cat]}\n");
+        ok($t->reload, 'its definition changes, it is told to end');
+        $t->write_conf("a: {listen: ['127.0.0.1:$one', '127.0.0.1:$two'], $slow, umask: '077'}\n");
+        ok($t->reload, 'meanwhile it gets the socket of the other');
+        my $c = BrokerTest::connect_to("127.0.0.1:$two");
+        my $ticks = $t->cpu_ticks;
+        like(line($c), qr/ fd=4 /, 'who comes there waits for the new server');
+        cmp_ok($t->cpu_ticks - $ticks, '<', 20, 'which costs no CPU');
+        $t->stop;
+};
+
+part 'from wait: no to wait: yes' => sub {
+        my $port = free_port();
+        my $yes = "a: {listen: '127.0.0.1:$port', wait: yes, command: [%PROBE%, --serve]}\n";
+        my $t = BrokerTest->new(services => "a: {listen: '127.0.0.1:$port', wait: no, command: [cat]}\n");
+        my $c = $t->connect('a');
+
+        is(line($c), "hi\n", 'a connection is being served');
+        $t->write_conf($yes);
+        ok($t->reload, 'the service changes');
+        like(line($t->connect('a')), qr/^pid=/, 'its server runs');
+        $t->write_conf($yes =~ s/--serve/--serve, again/r);
+        ok($t->reload, 'and changes again');
+        like(line($t->connect('a')), qr/^pid=/, 'the next server runs');
+        is(line($c), "hi\n", 'the connection of old is still served');
+        close $c;
+        $t->stop;
+};
+
+part 'on demand, then at boot' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve]}\n");
+
+        $t->write_conf("a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [%PROBE%, --serve]}\n");
+        ok($t->reload, 'reloaded');
+        ok($t->wait_message('server started', service => 'a', -from => 0), 'the server is started');
+        $t->stop;
+};
+
+part 'a client with the longest of all paths' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: %DIR%/a.sock, wait: no, command: [%PROBE%, --out=stdout]}\n");
+        my $path = $t->dir . '/' . 'x' x (108 - length($t->dir) - 1);
+        socket my $c, AF_UNIX, SOCK_STREAM, 0;
+        bind $c, pack 'S a108', AF_UNIX, $path or die "bind: $!";
+        CORE::connect $c, pack_sockaddr_un($t->dir . '/a.sock') or die "connect: $!";
+        my $p = decode_json(BrokerTest::read_all($c));
+        is($p->{env}{IPCREMOTEPATH}, $path, 'it is known by its path');
+        ok($t->wait_message('connection ended', peer => $path), 'and logged by it');
+        $t->stop;
+};
+
+part 'symlinks' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: {address: %DIR%/a.sock, symlinks: [%DIR%/current]}, wait: no, command: [cat]}\n");
+
+        $t->write_conf("a: {listen: {address: %DIR%/b.sock, symlinks: [%DIR%/current]}, wait: no, command: [cat]}\n");
+        ok($t->reload, 'another path, the same symlink');
+        is(readlink($t->dir . '/current'), $t->dir . '/b.sock', 'it points to the new one');
+        ok(!-e $t->dir . '/a.sock', 'the old one is gone');
+        $t->stop;
+};
+
+part 'a path that is somebody else\'s by now' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: %DIR%/a.sock, wait: no, command: [cat]}\n");
+        my $path = $t->dir . '/a.sock';
+
+        unlink $path;
+        my $other = IO::Socket::UNIX->new(Local => $path, Listen => 1) or die;
+        $t->write_conf("b: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+        ok($t->reload, 'the service leaves');
+        ok(IO::Socket::UNIX->new(Peer => $path), 'the other program still has its path');
+        $t->stop;
+};
+
+part 'the last words of a server' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [perl, %DIR%/last.pl]}\n", later => 1);
+        $t->write_file('last.pl', '$SIG{TERM} = sub { print STDERR map { "last $_\n" } 1 .. 900; exit }; print STDERR "armed\n"; sleep 60');
+        $t->write_conf("a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [perl, %DIR%/last.pl]}\n");
+        $t->start;
+        $t->wait_message('armed');
+        $t->signal('TERM');
+        $t->wait_exit;
+        is(scalar(grep { ($_->{message} // '') =~ /^last \d+$/ } @{ $t->{log} }), 900, 'all of them are in the log');
+        $t->stop(ended => 1);
+};
+
+part 'append: to a FIFO' => sub {
+        my $t = BrokerTest->new(later => 1);
+
+        POSIX::mkfifo($t->dir . '/fifo', 0600);
+        $t->write_conf("a: {listen: 127.0.0.1:0, wait: no, command: [cat], stderr: 'append:%DIR%/fifo'}\n");
+        $t->start(ready => 0);
+        is(($t->wait_exit(10) // 0) >> 8, 78, 'is refused, and holds nobody');
+        $t->stop(ended => 1, status => 78);
+};
+
+part 'SIGTERM while a removed service still ends' => sub {
+        my $t = BrokerTest->new(services => <<'Y');
+a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [%PROBE%, --ignore-term, --serve], stop_grace_period: 800ms}
+b: {listen: 127.0.0.1:0, wait: no, command: [cat], stop_grace_period: 100ms}
+Y
+        my $pid = line($t->connect('a')) =~ /pid=(\d+)/ ? $1 : die;
+        $t->write_conf("b: {listen: 127.0.0.1:0, wait: no, command: [cat], stop_grace_period: 100ms}\n");
+        ok($t->reload, 'removed');
+        $t->signal('TERM');
+        ok(defined $t->wait_exit, 'the broker ends');
+        ok(!kill(0, $pid), 'and leaves no server behind');
+        $t->stop(ended => 1);
+};
+done_testing;
