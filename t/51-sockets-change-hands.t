@@ -129,6 +129,19 @@ part 'a client with the longest of all paths' => sub {
         $t->stop;
 };
 
+part 'options of an open socket' => sub {
+        my $t = BrokerTest->new(services => "a: {listen: {address: 127.0.0.1:0, ip_ttl: 40}, wait: yes, start: boot, command: [perl, -e, '\$^F = 10; open my \$s, q(+<&=), 3; print STDERR q(ttl ), unpack(q(i), getsockopt \$s, 0, 2), q( buffer ), unpack(q(i), getsockopt \$s, 1, 8), qq(\\n); sleep 60']}\n");
+
+        ok($t->wait_message(qr/^ttl 40 buffer/, service => 'a'), 'one value');
+        my $conf = do { open my $fh, '<', $t->dir . '/conf/test.yaml'; local $/; <$fh> };
+        $conf =~ s/ip_ttl: 40/ip_ttl: 41, receive_buffer: 64K/;
+        $t->write_file('conf/test.yaml', $conf);
+        ok($t->reload, 'another');
+        ok($t->wait_message(qr/^options of its open socket were changed/, service => 'a', -from => 0), 'what cannot be changed is said');
+        ok($t->wait_message("ttl 41 buffer 131072", service => 'a'), 'what can is');
+        $t->stop;
+};
+
 part 'symlinks' => sub {
         my $t = BrokerTest->new(services => "a: {listen: {address: %DIR%/a.sock, symlinks: [%DIR%/current]}, wait: no, command: [cat]}\n");
 

@@ -142,7 +142,8 @@ struct port *port_close(struct port *port) {
 }
 
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why) {
-        int r = listen_adopt(port->fd, &def->options, why);
+        int r = port->inherited ? listen_adopt(port->fd, &def->options, why)
+                                : listen_apply(port->fd, &def->options, why);
 
         if (r == 0 && !port->inherited && port_is_connectable(port) &&
             listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)

@@ -19,8 +19,20 @@ static void release_ports(struct service *service) {
         service->port_count = 0;
 }
 
-static void adopt_port(struct service *service, const struct change *change, struct port *port) {
+/* The kernel looks at some options once, when the socket is bound, and has no way back to its own default for
+ * others. */
+static void apply_options(const struct service *service, struct port *port, const struct listen_def *def) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
+        int r = port_apply(port, def, &why);
+
+        log_event(
+                LOG_LEVEL_WARNING,
+                LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("error", r < 0 ? buf_text(&why) : NULL)),
+                "options of its open socket were changed: ipv6_only, reuse_port, free_bind, transparent, pipe_size and "
+                "options that were taken away stay as they were until it is opened anew");
+}
+
+static void adopt_port(struct service *service, const struct change *change, struct port *port) {
         const struct listen_def *def = &change->def->listen.items[port->next_listen_index];
         /* Its old definition may be gone already, with the service it belonged to. */
         bool changed = port->stays && port->options_differ;
@@ -30,9 +42,8 @@ static void adopt_port(struct service *service, const struct change *change, str
         port->listen_index = port->next_listen_index;
         /* Whether it is watched is for the state of its new service to say. */
         port_watch(port, false);
-        if (changed && port_apply(port, def, &why) < 0)
-                log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_STRING("service", service->name)),
-                          "an option of its open socket stays as it was: %s", buf_text(&why));
+        if (changed)
+                apply_options(service, port, def);
         port->def = def;
         port->stays = false;
 }

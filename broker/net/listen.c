@@ -157,13 +157,24 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
         return r < 0 ? r : take_fd(fd);
 }
 
-int listen_adopt(int fd, const struct listen_options *options, struct buf *why) {
+static int apply_bound(int fd, const struct listen_options *options, bool early, struct buf *why) {
         union sockaddr_any sa;
         socklen_t size = sizeof(sa);
+        int r = 0;
 
         if (getsockname(fd, &sa.sa, &size) < 0)
                 return errno == ENOTSOCK ? 0 : err_raise(-errno);
-        return sockopt_apply_late(fd, sa.sa.sa_family, options, why);
+        if (early)
+                r = sockopt_apply_early(fd, sa.sa.sa_family, options, why);
+        return r == 0 ? sockopt_apply_late(fd, sa.sa.sa_family, options, why) : r;
+}
+
+int listen_adopt(int fd, const struct listen_options *options, struct buf *why) {
+        return apply_bound(fd, options, false, why);
+}
+
+int listen_apply(int fd, const struct listen_options *options, struct buf *why) {
+        return apply_bound(fd, options, true, why);
 }
 
 static bool has_path(const struct addr *addr) {

@@ -15,6 +15,9 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
 /* Applies the options that can be changed on a bound socket to one that was inherited. As above. */
 int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
 
+/* Applies to a bound socket of our own what can still be changed on it. As above. */
+int listen_apply(int fd, const struct listen_options *options, struct buf *why);
+
 /* Which file a path was when it was bound, so that another program's is not removed in its place. */
 struct listen_file {
         dev_t device;

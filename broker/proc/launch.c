@@ -2,6 +2,7 @@
  * are written to, and its report. A slot is busy from clone(2) until the kernel has cleared its report's tid. */
 #include "proc/launch.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/template.h"
@@ -30,11 +31,16 @@
 /* How long we wait for a slot when all children are still on their way to exec: then the machine, not we, is behind. */
 #define SLOT_WAIT_NS (2 * 1000 * 1000)
 
+/* A child that has not exec'ed after this, with all slots taken, is not slow but stopped, by its user. */
+#define SLOT_STUCK (5 * USEC_PER_SEC)
+
 #define PID_FS_MAGIC_NUMBER 0x50494446
 
 struct slot {
         char *memory; /* guard page, stack, scratch; NULL until first used */
         unsigned generation;
+        pid_t pid;      /* of the child it was given to last */
+        usec_t started; /* when, monotonic */
         struct child_order order;
         size_t used; /* of the scratch */
         bool overflow;
@@ -161,6 +167,15 @@ static int slot_find(struct launcher *launcher) {
         return -EBUSY;
 }
 
+/* So that one user's stopped children do not keep everybody else's programs from being started. */
+static void kill_stuck(struct launcher *launcher) {
+        usec_t now = clock_monotonic();
+
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                if (report_tid(&launcher->reports[i]) != 0 && now - launcher->slots[i].started > SLOT_STUCK)
+                        kill(launcher->slots[i].pid, SIGKILL);
+}
+
 /* Prefers slots that were used before: their pages are there. */
 static int slot_take(struct launcher *launcher, struct slot **ret) {
         const struct timespec timeout = {.tv_nsec = SLOT_WAIT_NS};
@@ -175,8 +190,10 @@ static int slot_take(struct launcher *launcher, struct slot **ret) {
                             &timeout);
                 at = slot_find(launcher);
         }
-        if (at < 0)
+        if (at < 0) {
+                kill_stuck(launcher);
                 return err_raise(-EBUSY);
+        }
         slot = &launcher->slots[at];
         r = slot_map(slot);
         if (r < 0)
@@ -386,6 +403,8 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
                 r = launcher->mode == LAUNCH_BESIDE ? clone_beside(slot, &launched) : clone_vfork(slot, &launched);
         if (r < 0)
                 return r;
+        slot->pid = launched.pid;
+        slot->started = clock_monotonic();
         launched.slot = (unsigned)at;
         launched.generation = slot->generation;
         *ret = launched;
