@@ -245,12 +245,6 @@ static void on_ended_while_listening(struct service *service) {
         service->shortage_delay = 0;
 }
 
-static void on_resume(struct service *service) {
-        if (service->pause == PAUSE_SHORTAGE && manager_may_tell_shortage(service->manager))
-                log_event(LOG_LEVEL_DEBUG, LOG_FIELDS(SERVICE_FIELD(service)), "trying again");
-        enter_open(service);
-}
-
 /* A process of its own has ended: that may be what was short. */
 static void on_ended_while_paused(struct service *service) {
         if (service->pause == PAUSE_SHORTAGE)
@@ -303,8 +297,8 @@ static transition_fn *const transitions[SERVICE_STATE_N][SERVICE_EVENT_N] = {
                 {
                         [SERVICE_EV_PAUSE] = enter_paused,
                         [SERVICE_EV_ENDED] = on_ended_while_paused,
-                        [SERVICE_EV_ROOM] = on_resume,
-                        [SERVICE_EV_TIMER] = on_resume,
+                        [SERVICE_EV_ROOM] = enter_open,
+                        [SERVICE_EV_TIMER] = enter_open,
                         [SERVICE_EV_CHANGED] = enter_open,
                         [SERVICE_EV_STOP] = enter_leaving,
                 },

@@ -346,8 +346,7 @@ static int slot_prepare(struct slot *slot, const struct launch_request *request,
         return slot->overflow ? err_raise(-E2BIG) : 0;
 }
 
-/* Our memory until exec. No signal is blocked around it: we have no handlers that could run in the child, and what it
- * gets by default ends it alone. */
+/* Our memory until exec. */
 static int clone_beside(struct slot *slot, struct launched *ret) {
         int flags = CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD;
         struct child_report *report = slot->order.report;
@@ -393,14 +392,20 @@ static int clone_vfork(struct slot *slot, struct launched *ret) {
 int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret) {
         struct launched launched;
         struct slot *slot = NULL;
+        sigset_t all, saved;
         int at, r;
 
         at = slot_take(launcher, &slot);
         if (at < 0)
                 return at;
         r = slot_prepare(slot, request, launcher);
-        if (r == 0)
-                r = launcher->mode == LAUNCH_BESIDE ? clone_beside(slot, &launched) : clone_vfork(slot, &launched);
+        if (r < 0)
+                return r;
+        /* Nothing is delivered to a child that still has our memory; it unblocks as the last thing before exec. */
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &saved);
+        r = launcher->mode == LAUNCH_BESIDE ? clone_beside(slot, &launched) : clone_vfork(slot, &launched);
+        sigprocmask(SIG_SETMASK, &saved, NULL);
         if (r < 0)
                 return r;
         slot->pid = launched.pid;
