@@ -130,7 +130,7 @@ part 'a client with the longest of all paths' => sub {
 };
 
 part 'options of an open socket' => sub {
-        my $t = BrokerTest->new(services => "a: {listen: {address: 127.0.0.1:0, ip_ttl: 40}, wait: yes, start: boot, command: [perl, -e, '\$^F = 10; open my \$s, q(+<&=), 3; print STDERR q(ttl ), unpack(q(i), getsockopt \$s, 0, 2), q( buffer ), unpack(q(i), getsockopt \$s, 1, 8), qq(\\n); sleep 60']}\n");
+        my $t = BrokerTest->new(services => "a: {listen: {address: 127.0.0.1:0, ip_ttl: 40}, wait: yes, start: boot, command: [perl, -e, '\$^F = 10; open my \$s, q(+<&=), 3; print STDERR q(ttl ), unpack(q(i), getsockopt \$s, 0, 2), q( buffer ), unpack(q(i), getsockopt \$s, 1, 8), qq(\\n); select undef, undef, undef, undef']}\n");
 
         ok($t->wait_message(qr/^ttl 40 buffer/, service => 'a'), 'one value');
         my $conf = do { open my $fh, '<', $t->dir . '/conf/test.yaml'; local $/; <$fh> };
@@ -166,7 +166,7 @@ part 'a path that is somebody else\'s by now' => sub {
 
 part 'the last words of a server' => sub {
         my $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [perl, %DIR%/last.pl]}\n", later => 1);
-        $t->write_file('last.pl', '$SIG{TERM} = sub { print STDERR map { "last $_\n" } 1 .. 900; exit }; print STDERR "armed\n"; sleep 60');
+        $t->write_file('last.pl', '$SIG{TERM} = sub { print STDERR map { "last $_\n" } 1 .. 900; exit }; print STDERR "armed\n"; select undef, undef, undef, undef');
         $t->write_conf("a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [perl, %DIR%/last.pl]}\n");
         $t->start;
         $t->wait_message('armed');
