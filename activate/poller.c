@@ -16,7 +16,10 @@ int poller_init(struct poller *poller, const struct sockets *sockets, const sigs
                 return poller->signal_fd;
         poller->polls[0] = (struct pollfd){.fd = poller->signal_fd, .events = POLLIN};
         for (size_t i = 0; i < sockets->count; i++)
-                poller->polls[i + 1] = (struct pollfd){.fd = sockets->items[i].fd, .events = POLLIN};
+                poller->polls[i + 1] = (struct pollfd){
+                        .fd = sockets->items[i].fd,
+                        .events = (short)listen_events(&sockets->items[i].addr, sockets->items[i].fd),
+                };
         poller->count = sockets->count;
         return 0;
 }

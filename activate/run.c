@@ -93,6 +93,7 @@ static int run_accept(struct run *run, struct connection *connection, struct con
                         shortage_begin(&shortage, -errno);
                 if (r != ACCEPT_OK)
                         continue;
+                connection->protocol = run->sockets.items[at].addr.protocol;
                 r = connenv_fill(connection, env);
                 if (r == 0)
                         return 0;

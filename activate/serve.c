@@ -239,6 +239,7 @@ static void serve_on_traffic(struct serve *serve, int at) {
         if (serve->options->systemd && serve->options->verbose)
                 say_note("Communication attempt on fd %d.", sockets_target((size_t)at));
         serve->held.local_known = false;
+        serve->held.protocol = serve->sockets.items[at].addr.protocol;
         r = connection_accept(serve->sockets.items[at].fd, &serve->held);
         if (r < 0)
                 serve_drop_listener(serve, at, r);

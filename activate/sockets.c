@@ -34,9 +34,10 @@ static int socket_option(int fd, int option) {
 }
 
 void socket_format(const struct socket *socket, struct buf *out) {
-        struct addr addr = {.form = ADDR_SOCKET, .size = sizeof(addr.sockaddr)};
+        struct addr addr = {.size = sizeof(addr.sockaddr)};
 
         addr.type = socket_option(socket->fd, SO_TYPE);
+        addr.protocol = socket_option(socket->fd, SO_PROTOCOL);
         if (getsockname(socket->fd, &addr.sockaddr.sa, &addr.size) == 0)
                 addr_format(&addr, out);
         else if (socket->inherited)
@@ -70,6 +71,8 @@ static int take_inherited(const struct options *options, struct sockets *sockets
                         socket_format(&socket, &name);
                         return no_connections(options, buf_text(&name));
                 }
+                if (options->mode != MODE_WAIT)
+                        socket.addr.protocol = socket_option(socket.fd, SO_PROTOCOL);
                 if (add(sockets, &socket) < 0)
                         return out_of_memory();
                 /* One that another accepts from too must not hold us; a program gets it blocking. */

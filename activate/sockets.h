@@ -14,7 +14,7 @@ struct socket {
         bool inherited;
         bool was_blocking;       /* an inherited one, which others may share: the flag is put back */
         struct listen_file file; /* which one its path was */
-        struct addr addr;        /* what was asked for, where it was not inherited */
+        struct addr addr;        /* what was asked for; of an inherited one the protocol alone */
 };
 
 struct sockets {

@@ -140,8 +140,7 @@ static void check_listen(struct decoder *dec, const struct record *record) {
 
                 if (addrs->count > 0 && !addr_is_connectable(&addrs->items[0]))
                         check_error(dec, record, (struct check_place){SERVICE_LISTEN, (int)i},
-                                    "a %s has no connections to accept; write wait: yes",
-                                    addrs->items[0].form == ADDR_FIFO ? "FIFO" : "datagram socket");
+                                    "a %s has no connections to accept; write wait: yes", addr_noun(&addrs->items[0]));
         }
         if (def->wait && def->handoff == HANDOFF_STDIO && !record->bad[SERVICE_HANDOFF] && count_sockets(def) > 1)
                 check_error(dec, record, CHECK_KEY(SERVICE_HANDOFF),
@@ -224,13 +223,16 @@ void check_service(struct decoder *dec, struct record *record) {
 
 /* Whether two sockets at this address would be in each other's way, and by which name that shows; "" where not. */
 static void address_key(const struct addr *addr, const struct listen_options *options, struct buf *out) {
-        if (addr->form == ADDR_FIFO || addr_is_unix_path(addr)) {
+        if (addr->form == ADDR_FIFO || addr->form == ADDR_SPECIAL || addr_is_unix_path(addr)) {
                 buf_add_string(out, addr->sockaddr.un.sun_path);
                 return;
         }
-        if (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0)
+        if (addr_is_any_port(addr) || addr->sockaddr.sa.sa_family == AF_NETLINK)
                 return;
         addr_format(addr, out);
+        /* MPTCP is TCP to whoever binds a port; the others count their ports for themselves. */
+        if (addr->protocol == IPPROTO_SCTP || addr->protocol == IPPROTO_UDPLITE)
+                buf_printf(out, " by protocol %d", addr->protocol);
         if (options->bind_to_device)
                 buf_printf(out, " on %s", options->bind_to_device);
 }

@@ -157,8 +157,12 @@ extern const struct address_class addresses_ipv6;
 extern const struct address_class addresses_tcp;
 extern const struct address_class addresses_udp;
 extern const struct address_class addresses_unix;
+extern const struct address_class addresses_senders;
 extern const struct address_class addresses_paths;
+extern const struct address_class addresses_owned;
 extern const struct address_class addresses_fifo;
+extern const struct address_class addresses_mqueue;
+extern const struct address_class addresses_special;
 
 /* All sections, for explaining. */
 extern const struct section *const schema_sections[];

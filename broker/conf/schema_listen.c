@@ -8,6 +8,11 @@
 #define OPTION(member) offsetof(struct listen_def, options.member)
 
 static const char *const timestamping_names[] = {"off", "us", "ns"};
+static const char *const protocol_names[] = {
+        [LISTEN_MPTCP] = "mptcp",
+        [LISTEN_SCTP] = "sctp",
+        [LISTEN_UDPLITE] = "udplite",
+};
 
 static const struct key listen_keys[] = {
         {
@@ -26,6 +31,16 @@ static const struct key listen_keys[] = {
                 .fallback_means = "the service's name",
                 .meaning = "What the socket is called in LISTEN_FDNAMES and in ${fd:NAME}.",
                 .example = "http",
+        },
+        {
+                .name = "protocol",
+                .type = &type_choice_option,
+                .offset = OPTION(protocol),
+                .choices = {protocol_names, LENGTH_OF(protocol_names)},
+                .addresses = &addresses_ip,
+                .fallback_means = "TCP or UDP, as the address says",
+                .meaning = "Another protocol of the same type: mptcp or sctp for TCP addresses, udplite for UDP.",
+                .example = "mptcp",
         },
         {
                 .name = "backlog",
@@ -203,7 +218,7 @@ static const struct key listen_keys[] = {
                 .name = "pass_credentials",
                 .type = &type_flag,
                 .offset = OPTION(pass_credentials),
-                .addresses = &addresses_unix,
+                .addresses = &addresses_senders,
                 .fallback_means = "no",
                 .meaning = "Let the program receive the credentials of senders (SO_PASSCRED).",
                 .example = "yes",
@@ -248,13 +263,44 @@ static const struct key listen_keys[] = {
                 .example = "1M",
         },
         {
+                .name = "max_messages",
+                .type = &type_integer,
+                .offset = OPTION(max_messages),
+                .min = 1,
+                .max = 65536,
+                .addresses = &addresses_mqueue,
+                .fallback_means = "fs.mqueue.msg_default decides",
+                .meaning = "How many messages a new message queue holds.",
+                .example = "10",
+        },
+        {
+                .name = "message_size",
+                .type = &type_bytes,
+                .offset = OPTION(message_size),
+                .min = 1,
+                .max = 16 * 1024 * 1024,
+                .addresses = &addresses_mqueue,
+                .fallback_means = "fs.mqueue.msgsize_default decides",
+                .meaning = "The longest message that a new message queue takes.",
+                .example = "8K",
+        },
+        {
+                .name = "writable",
+                .type = &type_bool,
+                .offset = OPTION(writable),
+                .addresses = &addresses_special,
+                .fallback = "no",
+                .meaning = "Whether a special file is opened for writing too.",
+                .example = "yes",
+        },
+        {
                 .name = "socket_mode",
                 .type = &type_mode,
                 .offset = OPTION(socket_mode),
                 .max = 0777,
-                .addresses = &addresses_paths,
+                .addresses = &addresses_owned,
                 .fallback = "0666",
-                .meaning = "Access mode of the socket or FIFO in the file system.",
+                .meaning = "Access mode of the socket or FIFO in the file system, or of the message queue.",
                 .example = "\"0660\"",
         },
         {
@@ -262,9 +308,9 @@ static const struct key listen_keys[] = {
                 .type = &type_text,
                 .offset = OPTION(socket_user),
                 .refuse = refuse_owner,
-                .addresses = &addresses_paths,
+                .addresses = &addresses_owned,
                 .fallback_means = "the broker's own",
-                .meaning = "Who owns the socket or FIFO in the file system.",
+                .meaning = "Who owns the socket or FIFO in the file system, or the message queue.",
                 .example = "www-data",
         },
         {
@@ -272,9 +318,9 @@ static const struct key listen_keys[] = {
                 .type = &type_text,
                 .offset = OPTION(socket_group),
                 .refuse = refuse_group,
-                .addresses = &addresses_paths,
+                .addresses = &addresses_owned,
                 .fallback_means = "the broker's own",
-                .meaning = "Which group the socket or FIFO in the file system belongs to.",
+                .meaning = "Which group the socket or FIFO in the file system, or the message queue, belongs to.",
                 .example = "www-data",
         },
         {
@@ -291,9 +337,9 @@ static const struct key listen_keys[] = {
                 .name = "remove_on_stop",
                 .type = &type_bool,
                 .offset = OPTION(remove_on_stop),
-                .addresses = &addresses_paths,
+                .addresses = &addresses_owned,
                 .fallback = "yes",
-                .meaning = "Whether the path and its symlinks are removed when the broker ends.",
+                .meaning = "Whether the path and its symlinks, or the queue, are removed when the broker ends.",
                 .example = "no",
         },
         {

@@ -7,28 +7,40 @@
 
 #include <string.h>
 
-static bool is_ip(const struct addr *addr) {
-        return addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX;
-}
-
 static bool is_ipv6(const struct addr *addr) {
         return addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_INET6;
 }
 
 static bool is_tcp(const struct addr *addr) {
-        return is_ip(addr) && addr->type == SOCK_STREAM;
+        return addr_is_ip(addr) && addr->type == SOCK_STREAM && addr->protocol != IPPROTO_SCTP;
 }
 
 static bool is_udp(const struct addr *addr) {
-        return is_ip(addr) && addr->type == SOCK_DGRAM;
+        return addr_is_ip(addr) && addr->type == SOCK_DGRAM;
 }
 
 static bool is_unix(const struct addr *addr) {
         return addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_UNIX;
 }
 
+static bool is_sender_known(const struct addr *addr) {
+        return is_unix(addr) || (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_NETLINK);
+}
+
 static bool is_path(const struct addr *addr) {
         return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
+}
+
+static bool is_owned(const struct addr *addr) {
+        return is_path(addr) || addr->form == ADDR_MQUEUE;
+}
+
+static bool is_mqueue(const struct addr *addr) {
+        return addr->form == ADDR_MQUEUE;
+}
+
+static bool is_special(const struct addr *addr) {
+        return addr->form == ADDR_SPECIAL;
 }
 
 static bool is_fifo(const struct addr *addr) {
@@ -40,21 +52,25 @@ static bool is_socket(const struct addr *addr) {
 }
 
 static bool is_listening(const struct addr *addr) {
-        return addr->form == ADDR_SOCKET && addr->type != SOCK_DGRAM;
+        return addr->form == ADDR_SOCKET && (addr->type == SOCK_STREAM || addr->type == SOCK_SEQPACKET);
 }
 
 /* What an inherited socket can still be told is what net/listen does in listen_adopt(). */
 const struct address_class addresses_listening = {"stream and seqpacket addresses", is_listening, false};
 const struct address_class addresses_sockets = {"sockets", is_socket, false};
 const struct address_class addresses_inherited_sockets = {"sockets", is_socket, true};
-const struct address_class addresses_ip = {"IP addresses", is_ip, false};
-const struct address_class addresses_inherited_ip = {"IP addresses", is_ip, true};
+const struct address_class addresses_ip = {"IP addresses", addr_is_ip, false};
+const struct address_class addresses_inherited_ip = {"IP addresses", addr_is_ip, true};
 const struct address_class addresses_ipv6 = {"IPv6 addresses and ports alone", is_ipv6, false};
 const struct address_class addresses_tcp = {"TCP addresses", is_tcp, true};
 const struct address_class addresses_udp = {"UDP addresses", is_udp, false};
 const struct address_class addresses_unix = {"AF_UNIX addresses", is_unix, false};
+const struct address_class addresses_senders = {"AF_UNIX and netlink addresses", is_sender_known, false};
 const struct address_class addresses_paths = {"AF_UNIX paths and FIFOs", is_path, false};
+const struct address_class addresses_owned = {"AF_UNIX paths, FIFOs and message queues", is_owned, false};
 const struct address_class addresses_fifo = {"FIFOs", is_fifo, false};
+const struct address_class addresses_mqueue = {"message queues", is_mqueue, false};
+const struct address_class addresses_special = {"special files", is_special, false};
 
 static bool class_has(const struct address_class *class, const struct addr_list *addrs) {
         for (size_t i = 0; i < addrs->count; i++)
@@ -68,6 +84,13 @@ static void describe_listens(const struct key *key UNUSED, struct buf *out) {
                             "or a list of these");
 }
 
+static const struct node *find_value(const struct node *mapping, const char *name) {
+        for (size_t i = 0; i < mapping->count; i++)
+                if (strcmp(mapping->pairs[i].key->text, name) == 0)
+                        return mapping->pairs[i].value;
+        return NULL;
+}
+
 static bool parse_address(struct decoder *dec, const struct node *node, struct listen_def *listen) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
 
@@ -75,6 +98,45 @@ static bool parse_address(struct decoder *dec, const struct node *node, struct l
                 return true;
         decode_error(dec, node, "'%s' %s", quote_text(listen->address).text, buf_text(&why));
         return false;
+}
+
+static const struct {
+        const char *name;
+        int number;
+        int type, other_type;
+        const char *addresses;
+} protocols[] = {
+        [LISTEN_MPTCP] = {"mptcp", IPPROTO_MPTCP, SOCK_STREAM, SOCK_STREAM, "TCP addresses"},
+        [LISTEN_SCTP] = {"sctp", IPPROTO_SCTP, SOCK_STREAM, SOCK_SEQPACKET, "TCP addresses and seqpacket ones over IP"},
+        [LISTEN_UDPLITE] = {"udplite", IPPROTO_UDPLITE, SOCK_DGRAM, SOCK_DGRAM, "UDP addresses"},
+};
+
+/* The protocol is part of the address for everybody from here on. */
+static bool apply_protocol(struct decoder *dec, const struct node *node, struct listen_def *listen) {
+        const struct node *written = find_value(node, "protocol");
+        const struct path path = {.up = dec->path, .name = "protocol"};
+        const struct addr *first = &listen->addrs.items[0];
+        int i = listen->options.protocol;
+
+        if (!addr_is_ip(first))
+                return true; /* check_options() says what there is to say */
+        if (i == OPTION_UNSET && first->type == SOCK_SEQPACKET && !written) {
+                decode_error(dec, node, "'%s' is of a type that SCTP alone has; write protocol: sctp",
+                             quote_text(listen->address).text);
+                return false;
+        }
+        if (i == OPTION_UNSET)
+                return true;
+        if (first->type != protocols[i].type && first->type != protocols[i].other_type) {
+                dec->path = &path;
+                decode_error(dec, written, "%s is for %s, and %s is none of them", protocols[i].name,
+                             protocols[i].addresses, quote_text(listen->address).text);
+                dec->path = path.up;
+                return false;
+        }
+        for (size_t k = 0; k < listen->addrs.count; k++)
+                listen->addrs.items[k].protocol = protocols[i].number;
+        return true;
 }
 
 /* Options that mean nothing for this kind of address are slips, not wishes. */
@@ -89,19 +151,13 @@ static bool check_options(struct decoder *dec, const struct node *node, const st
                 if (!key || !key->addresses || class_has(key->addresses, &listen->addrs))
                         continue;
                 dec->path = &path;
-                decode_error(dec, node->pairs[i].value, "is for %s, and %s is none of them", key->addresses->text,
-                             quote_text(listen->address).text);
+                decode_error(dec, node->pairs[i].value, "is for %s, and %s%s is none of them", key->addresses->text,
+                             quote_text(listen->address).text,
+                             listen->addrs.items[0].protocol == IPPROTO_SCTP ? " with protocol: sctp" : "");
                 ok = false;
         }
         dec->path = up;
         return ok;
-}
-
-static const struct node *find_value(const struct node *mapping, const char *name) {
-        for (size_t i = 0; i < mapping->count; i++)
-                if (strcmp(mapping->pairs[i].key->text, name) == 0)
-                        return mapping->pairs[i].value;
-        return NULL;
 }
 
 /* Then that is what was said already, and where the address went. */
@@ -123,7 +179,10 @@ static bool decode_entry(struct decoder *dec, const struct node *node, struct li
                 decode_error(dec, node, "is missing; write where to listen, such as address: 80");
         ok = address && (!listen->address || parse_address(dec, address, listen)) && ok;
         dec->path = path.up;
-        return (!listen->addrs.items || check_options(dec, node, listen)) && ok;
+        if (!listen->addrs.items)
+                return false;
+        ok = apply_protocol(dec, node, listen) && ok;
+        return check_options(dec, node, listen) && ok;
 }
 
 static bool decode_listen(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
@@ -149,7 +208,9 @@ static bool decode_listen(struct decoder *dec, const struct key *key, const stru
         if (!text)
                 return false;
         listen->address = strdup(text);
-        return listen->address ? parse_address(dec, node, listen) : decode_no_memory(dec, node);
+        if (!listen->address)
+                return decode_no_memory(dec, node);
+        return parse_address(dec, node, listen) && apply_protocol(dec, node, listen);
 }
 
 static bool decode_listens(struct decoder *dec, const struct key *key, const struct node *node, void *field) {

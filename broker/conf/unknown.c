@@ -58,6 +58,9 @@ static const struct foreign_key service_words[] = {
         {"ListenDatagram", "write listen: \"udp:69\""},
         {"ListenSequentialPacket", "write listen: \"seqpacket:/path\""},
         {"ListenFIFO", "write listen: \"fifo:/path\""},
+        {"ListenMessageQueue", "write listen: \"mqueue:/name\""},
+        {"ListenNetlink", "write listen: \"netlink:route 1\""},
+        {"ListenSpecial", "write listen: \"special:/path\""},
         {"Accept", "write wait: Accept=yes is wait: no, Accept=no is wait: yes"},
         {"ExecStart", "write command"},
         {"Exec", "write command"},
@@ -98,7 +101,6 @@ static const struct foreign_key listen_words[] = {
         {"bind", "write address"},
         {"path", "write address"},
         {"type", "write the kind in address: 80, \"udp:69\", \"seqpacket:/path\""},
-        {"protocol", "write the kind in address: 80, \"udp:69\", \"seqpacket:/path\""},
         {"mode", "write socket_mode"},
         {"user", "write socket_user"},
         {"owner", "write socket_user"},
@@ -115,6 +117,9 @@ static const struct foreign_key listen_words[] = {
         {"KeepAliveIntervalSec", "write keep_alive: {interval: ...}"},
         {"KeepAliveProbes", "write keep_alive: {probes: ...}"},
         {"DeferAcceptSec", "write defer_accept"},
+        {"SocketProtocol", "write protocol"},
+        {"MessageQueueMaxMessages", "write max_messages"},
+        {"MessageQueueMessageSize", "write message_size"},
 };
 
 static const struct foreign_key top_words[] = {

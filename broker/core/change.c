@@ -47,10 +47,13 @@ static int add_port(struct change *change, struct port *port) {
         return 0;
 }
 
-/* The device is part of what a socket is bound to. */
-static bool same_device(const struct listen_options *a, const struct listen_options *b) {
-        return a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0
-                                                      : a->bind_to_device == b->bind_to_device;
+/* What is settled when it is opened: the device is part of what a socket is bound to. */
+static bool opened_alike(const struct listen_options *a, const struct listen_options *b) {
+        bool same_device = a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0
+                                                                  : a->bind_to_device == b->bind_to_device;
+
+        return same_device && a->writable == b->writable && a->max_messages == b->max_messages &&
+               a->message_size == b->message_size;
 }
 
 static struct port *find_port(const struct service *service, const struct port_request *request) {
@@ -60,7 +63,7 @@ static struct port *find_port(const struct service *service, const struct port_r
                 if (port->stays || port->inherited != request->inherited)
                         continue;
                 if (request->inherited || (addr_equal(&port->addr, request->addr) &&
-                                           same_device(&port->def->options, &request->def->options)))
+                                           opened_alike(&port->def->options, &request->def->options)))
                         return port;
         }
         return NULL;
@@ -69,13 +72,10 @@ static struct port *find_port(const struct service *service, const struct port_r
 /* An open socket of that very address: its own, or that of a service that gives it up. Where the kernel chose the port,
  * only the service itself can mean it. */
 static struct port *find_open(struct reload *reload, const struct change *change, const struct port_request *request) {
-        const struct addr *addr = request->addr;
-        bool any_port =
-                addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0;
         struct port *port = change->is_new ? NULL : find_port(change->service, request);
         struct service *service;
 
-        if (port || any_port)
+        if (port || addr_is_any_port(request->addr))
                 return port;
         list_for_each(service, &reload->manager->services, link) {
                 if (service->keeps_ports || service == change->service)

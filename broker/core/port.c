@@ -5,14 +5,12 @@
 #include "core/service.h"
 #include "net/connection.h"
 #include "net/listen.h"
-#include "net/unixpath.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
 /* At most this many connections are taken from one port before the others have their turn. */
 #define BURST_MAX 16
@@ -52,7 +50,6 @@ static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint3
 }
 
 static int port_find_fd(const struct port_request *request, struct buf *why) {
-        struct stat st;
         int fd, r;
 
         if (!request->inherited) {
@@ -60,8 +57,10 @@ static int port_find_fd(const struct port_request *request, struct buf *why) {
                 return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
         }
         fd = request->inherited->fd;
-        if (fstat(fd, &st) < 0 || (!S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode))) {
-                buf_printf(why, "the inherited descriptor '%s' is neither a socket nor a FIFO",
+        if (!listen_is_usable(fd)) {
+                buf_printf(why,
+                           "the inherited descriptor '%s' is neither a socket, FIFO, message queue nor a file that can "
+                           "be polled",
                            request->inherited->name);
                 return err_raise(-ENOTSOCK);
         }
@@ -73,9 +72,12 @@ static int port_find_fd(const struct port_request *request, struct buf *why) {
 
 /* What an inherited socket is, only the kernel knows. */
 static void port_ask_type(struct port *port) {
-        socklen_t size = sizeof(port->addr.type);
+        socklen_t size = sizeof(int);
 
-        if (port->inherited && getsockopt(port->fd, SOL_SOCKET, SO_TYPE, &port->addr.type, &size) < 0)
+        if (!port->inherited)
+                return;
+        if (getsockopt(port->fd, SOL_SOCKET, SO_TYPE, &port->addr.type, &size) < 0 ||
+            getsockopt(port->fd, SOL_SOCKET, SO_PROTOCOL, &port->addr.protocol, &size) < 0)
                 port->addr.type = SOCK_DGRAM;
 }
 
@@ -89,6 +91,8 @@ static void port_ask_bound(struct port *port) {
         if (port->bound.sa.sa_family == AF_INET && port->bound.in.sin_addr.s_addr == INADDR_ANY)
                 return;
         if (port->bound.sa.sa_family == AF_INET6 && (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_V4MAPPED(in6)))
+                return;
+        if (port->bound.sa.sa_family == AF_VSOCK && port->bound.vm.svm_cid == VMADDR_CID_ANY)
                 return;
         port->bound_size = size;
 }
@@ -110,7 +114,8 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
                 port_ask_type(port);
                 port_ask_bound(port);
                 listen_identify(&port->addr, &port->file);
-                r = sd_event_add_io(event, &port->io, port->fd, EPOLLIN, port_on_readable, port);
+                r = sd_event_add_io(event, &port->io, port->fd, listen_events(&port->addr, port->fd), port_on_readable,
+                                    port);
                 if (r < 0)
                         buf_printf(why, "cannot be watched: %s", err_text(r));
         }
@@ -148,11 +153,7 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
         if (r == 0 && !port->inherited && port_is_connectable(port) &&
             listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
                 r = err_raise(-errno);
-        if (r == 0 && !port->inherited && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
-                r = unixpath_set_access(port->addr.sockaddr.un.sun_path, &def->options, why);
-        if (r == 0 && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
-                r = unixpath_link(port->addr.sockaddr.un.sun_path, &def->options, why);
-        return r;
+        return r == 0 ? listen_set_access(port->fd, &port->addr, &def->options, why) : r;
 }
 
 int port_watch(struct port *port, bool on) {
@@ -169,7 +170,7 @@ void port_format_bound(const struct port *port, struct buf *out) {
         union sockaddr_any sa = {.sa.sa_family = AF_UNSPEC};
         socklen_t size = sizeof(sa);
 
-        if (port->addr.form == ADDR_FIFO || getsockname(port->fd, &sa.sa, &size) < 0) {
+        if (getsockname(port->fd, &sa.sa, &size) < 0 || sa.sa.sa_family == AF_NETLINK) {
                 addr_format(&port->addr, out);
                 return;
         }

@@ -242,6 +242,7 @@ int service_accept(struct service *service, const struct port *port) {
         }
         service->counters.accepted++;
         connection->accepted_at = manager_now(service->manager);
+        connection->protocol = port->addr.protocol;
         if (port->bound_size > 0)
                 connection_set_local(connection, &port->bound, port->bound_size);
         outcome = limits_admit(&service->limits, connection);

@@ -1,6 +1,7 @@
 #include "net/addr.h"
 
 #include "base/number.h"
+#include "net/addrforms.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,7 +42,8 @@ static bool parse_path(const char *path, enum addr_form form, int type, struct a
         size_t n = strlen(path), room = sizeof(addr.sockaddr.un.sun_path) - !abstract;
 
         if (n > room) {
-                buf_printf(why, "is %zu bytes long; %zu is the most the kernel takes", n, room);
+                buf_printf(why, "is %zu bytes long; %zu is the most%s", n, room,
+                           form == ADDR_SOCKET ? " the kernel takes" : "");
                 return false;
         }
         if (n < 2) {
@@ -241,26 +243,27 @@ static bool parse_inet(struct addr_text *text, struct addr_list *list, struct bu
         return apply_zone(text, &addr, why) && list_add(list, &addr, why);
 }
 
+/* SCTP alone has seqpacket sockets over IP; that it is SCTP stands beside the address. */
+static bool is_seqpacket_ip(const char *rest, const struct addr *form) {
+        return form->type == SOCK_SEQPACKET && rest[0] != '@' && !strchr(rest, '/');
+}
+
 static bool parse_form(const char *text, int default_type, struct addr_list *list, struct buf *why) {
         static const struct {
                 const char *prefix;
-                enum addr_form form;
-                int type;
+                struct addr addr;
                 bool path;
         } forms[] = {
-                {"tcp:", ADDR_SOCKET, SOCK_STREAM, false},         {"udp:", ADDR_SOCKET, SOCK_DGRAM, false},
-                {"unix:", ADDR_SOCKET, SOCK_STREAM, true},         {"unixgram:", ADDR_SOCKET, SOCK_DGRAM, true},
-                {"seqpacket:", ADDR_SOCKET, SOCK_SEQPACKET, true}, {"fifo:", ADDR_FIFO, 0, true},
+                {"tcp:", {.type = SOCK_STREAM}, false},         {"udp:", {.type = SOCK_DGRAM}, false},
+                {"unix:", {.type = SOCK_STREAM}, true},         {"unixgram:", {.type = SOCK_DGRAM}, true},
+                {"seqpacket:", {.type = SOCK_SEQPACKET}, true}, {"fifo:", {.form = ADDR_FIFO}, true},
+                {"special:", {.form = ADDR_SPECIAL}, true},
         };
-        /* systemd.socket(5) has them; here they would be taken for host names. */
-        static const char *const others[] = {"vsock:", "mqueue:", "netlink:", "special:"};
         struct addr_text parts = {.whole = text, .type = default_type};
+        struct addr addr;
 
-        for (size_t i = 0; i < LENGTH_OF(others); i++)
-                if (strncmp(text, others[i], strlen(others[i])) == 0) {
-                        buf_printf(why, "has the form %s, which this version does not know", others[i]);
-                        return false;
-                }
+        if (addrforms_has(text))
+                return addrforms_parse(text, &addr, why) && list_add(list, &addr, why);
         if (strncmp(text, "fd:", 3) == 0)
                 return parse_inherited(text + 3, list, why);
         for (size_t i = 0; i < LENGTH_OF(forms); i++) {
@@ -268,16 +271,16 @@ static bool parse_form(const char *text, int default_type, struct addr_list *lis
 
                 if (strncmp(text, forms[i].prefix, n) != 0)
                         continue;
-                if (!forms[i].path) {
+                if (!forms[i].path || is_seqpacket_ip(text + n, &forms[i].addr)) {
                         parts.whole = text + n;
-                        parts.type = forms[i].type;
+                        parts.type = forms[i].addr.type;
                         return parse_inet(&parts, list, why);
                 }
-                if (text[n] != '/' && (text[n] != '@' || forms[i].form == ADDR_FIFO)) {
+                if (text[n] != '/' && (text[n] != '@' || forms[i].addr.form != ADDR_SOCKET)) {
                         buf_printf(why, "needs an absolute path after %s", forms[i].prefix);
                         return false;
                 }
-                return parse_path(text + n, forms[i].form, forms[i].type, list, why);
+                return parse_path(text + n, forms[i].addr.form, forms[i].addr.type, list, why);
         }
         if (text[0] == '/' || text[0] == '@')
                 return parse_path(text, ADDR_SOCKET, default_type, list, why);
@@ -338,7 +341,7 @@ unsigned addr_port(const union sockaddr_any *sa) {
                 return ntohs(sa->in.sin_port);
         if (sa->sa.sa_family == AF_INET6)
                 return ntohs(sa->in6.sin6_port);
-        return 0;
+        return sa->sa.sa_family == AF_VSOCK ? sa->vm.svm_port : 0;
 }
 
 static void format_unix(const union sockaddr_any *sa, socklen_t size, struct buf *out) {
@@ -362,6 +365,10 @@ void addr_format_sockaddr(const union sockaddr_any *sa, socklen_t size, struct b
                 format_unix(sa, size, out);
                 return;
         }
+        if (sa->sa.sa_family == AF_VSOCK) {
+                addrforms_format_vsock(&sa->vm, out);
+                return;
+        }
         addr_format_host(sa, host);
         buf_printf(out, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, addr_port(sa));
 }
@@ -373,10 +380,20 @@ void addr_format(const struct addr *addr, struct buf *out) {
         case ADDR_FIFO:
                 buf_printf(out, "fifo:%s", addr->sockaddr.un.sun_path);
                 return;
+        case ADDR_MQUEUE:
+                buf_printf(out, "mqueue:%s", addr->sockaddr.un.sun_path);
+                return;
+        case ADDR_SPECIAL:
+                buf_printf(out, "special:%s", addr->sockaddr.un.sun_path);
+                return;
         case ADDR_INHERITED:
                 buf_printf(out, "fd:%s", addr->sockaddr.un.sun_path);
                 return;
         case ADDR_SOCKET:
+                if (addr->sockaddr.sa.sa_family == AF_NETLINK) {
+                        addrforms_format_netlink(addr, out);
+                        return;
+                }
                 if (addr->type == SOCK_DGRAM)
                         buf_add_string(out, is_unix ? "unixgram:" : "udp:");
                 else if (addr->type == SOCK_SEQPACKET)
@@ -385,7 +402,30 @@ void addr_format(const struct addr *addr, struct buf *out) {
         }
 }
 
+bool addr_is_any_port(const struct addr *addr) {
+        if (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_VSOCK)
+                return addr->sockaddr.vm.svm_port == VMADDR_PORT_ANY;
+        return addr_is_ip(addr) && addr_port(&addr->sockaddr) == 0;
+}
+
+const char *addr_noun(const struct addr *addr) {
+        switch (addr->form) {
+        case ADDR_FIFO:
+                return "FIFO";
+        case ADDR_MQUEUE:
+                return "message queue";
+        case ADDR_SPECIAL:
+                return "special file";
+        case ADDR_SOCKET:
+        case ADDR_INHERITED:
+                break;
+        }
+        if (addr->sockaddr.sa.sa_family == AF_NETLINK)
+                return "netlink socket";
+        return addr->type == SOCK_SEQPACKET ? "seqpacket socket of SCTP" : "datagram socket";
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b) {
-        return a->form == b->form && a->type == b->type && a->all == b->all && a->size == b->size &&
-               memcmp(&a->sockaddr, &b->sockaddr, sizeof(a->sockaddr)) == 0;
+        return a->form == b->form && a->type == b->type && a->protocol == b->protocol && a->all == b->all &&
+               a->size == b->size && memcmp(&a->sockaddr, &b->sockaddr, sizeof(a->sockaddr)) == 0;
 }

@@ -104,6 +104,11 @@ void connection_format_peer(const struct connection *connection, char text[CONNE
                 format_unix_peer(connection, text);
                 return;
         }
+        if (connection->peer.sa.sa_family == AF_VSOCK) {
+                snprintf(text, CONNECTION_PEER_MAX, "vsock:%u:%u", connection->peer.vm.svm_cid,
+                         connection->peer.vm.svm_port);
+                return;
+        }
         addr_format_host(&connection->peer, host);
         if (strchr(host, ':')) {
                 *at++ = '[';
@@ -138,6 +143,10 @@ void connection_source_key(const struct connection *connection, struct source_ke
         case AF_UNIX:
                 ret->family = AF_UNIX;
                 memcpy(ret->address, &connection->cred.uid, sizeof(connection->cred.uid));
+                break;
+        case AF_VSOCK:
+                ret->family = AF_VSOCK;
+                memcpy(ret->address, &peer->vm.svm_cid, sizeof(peer->vm.svm_cid));
                 break;
         }
 }

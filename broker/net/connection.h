@@ -10,6 +10,7 @@
 struct connection {
         struct list link; /* in whatever list its owner keeps it; lists never share one */
         int fd;           /* -EBADF once handed over */
+        int protocol;     /* of the listener, as in struct addr */
         bool local_known; /* local is filled in */
         socklen_t peer_size;
         socklen_t local_size;
@@ -40,13 +41,13 @@ int connection_find_local(struct connection *connection);
 /* Closes the descriptor, if there still is one. */
 void connection_close(struct connection *connection);
 
-/* host:port; for AF_UNIX peers the path, or "uid N pid N" of the unnamed ones; for the log. TEXT has room for
- * CONNECTION_PEER_MAX. */
+/* host:port; vsock:CID:PORT; for AF_UNIX peers the path, or "uid N pid N" of the unnamed ones; for the log. TEXT has
+ * room for CONNECTION_PEER_MAX. */
 #define CONNECTION_PEER_MAX 160
 void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
 
 /* The peer as a key for counting: an IPv4 address and the same one mapped into IPv6 are one source; AF_UNIX peers count
- * by uid. Writes 20 bytes. */
+ * by uid, those of AF_VSOCK by CID. Writes 20 bytes. */
 struct source_key {
         uint8_t family;
         uint8_t pad[3];

@@ -38,7 +38,9 @@ static char *decimal(uint64_t value, char text[24]) {
         return at;
 }
 
+/* A client that speaks MPTCP, or plain TCP to a socket of MPTCP, is one of TCP to any program. */
 static void add_inet(struct connenv *env, const struct connection *connection) {
+        bool is_tcp = connection->protocol != IPPROTO_SCTP;
         char host[ADDR_HOST_MAX], digits[24];
         const char *port;
 
@@ -46,15 +48,33 @@ static void add_inet(struct connenv *env, const struct connection *connection) {
         port = decimal(addr_port(&connection->peer), digits);
         env->remote_addr = add(env, "REMOTE_ADDR=", host);
         env->remote_port = add(env, "REMOTE_PORT=", port);
-        add(env, "TCPREMOTEIP=", host);
-        add(env, "TCPREMOTEPORT=", port);
+        if (is_tcp) {
+                add(env, "TCPREMOTEIP=", host);
+                add(env, "TCPREMOTEPORT=", port);
+        }
         addr_format_host(&connection->local, host);
         port = decimal(addr_port(&connection->local), digits);
         add(env, "SERVER_ADDR=", host);
         add(env, "SERVER_PORT=", port);
-        add(env, "TCPLOCALIP=", host);
-        add(env, "TCPLOCALPORT=", port);
-        add(env, "PROTO=", "TCP");
+        if (is_tcp) {
+                add(env, "TCPLOCALIP=", host);
+                add(env, "TCPLOCALPORT=", port);
+        }
+        add(env, "PROTO=", is_tcp ? "TCP" : "SCTP");
+}
+
+/* The address as systemd writes it, with the kind in front: a number alone would pass for something else. */
+static void add_vsock(struct connenv *env, const struct connection *connection) {
+        char cid[24] = "vsock:", digits[24];
+        char *number = cid + strlen(cid);
+
+        strcpy(number, decimal(connection->peer.vm.svm_cid, digits));
+        env->remote_addr = add(env, "REMOTE_ADDR=", cid);
+        env->remote_port = add(env, "REMOTE_PORT=", decimal(connection->peer.vm.svm_port, digits));
+        strcpy(number, decimal(connection->local.vm.svm_cid, digits));
+        add(env, "SERVER_ADDR=", cid);
+        add(env, "SERVER_PORT=", decimal(connection->local.vm.svm_port, digits));
+        add(env, "PROTO=", "VSOCK");
 }
 
 /* A path as it is, an abstract name with @ for its first byte; "" for an unnamed socket. */
@@ -101,6 +121,8 @@ int connenv_fill(struct connection *connection, struct connenv *ret) {
                 return r;
         if (connection->peer.sa.sa_family == AF_UNIX)
                 add_unix(ret, connection);
+        else if (connection->peer.sa.sa_family == AF_VSOCK)
+                add_vsock(ret, connection);
         else
                 add_inet(ret, connection);
         if (getsockopt(connection->fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0)

@@ -2,13 +2,17 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "net/mqueue.h"
 #include "net/sockopt.h"
+#include "net/special.h"
 #include "net/unixpath.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,20 +27,41 @@ static int step_failed(const char *step, const struct addr *addr, struct buf *wh
         return err_raise(r);
 }
 
+/* What the kernel says of what it does not have is hard to tell from a mistake. */
+static int socket_failed(const struct addr *addr, struct buf *why) {
+        int error = errno, r = step_failed("open a socket for", addr, why);
+        bool unknown = error == EPROTONOSUPPORT || error == ESOCKTNOSUPPORT;
+        int family = addr->sockaddr.sa.sa_family;
+
+        if (family == AF_NETLINK && unknown)
+                buf_add_string(why, " (this kernel has no such netlink family)");
+        else if (family == AF_VSOCK && error == EAFNOSUPPORT)
+                buf_add_string(why, " (this kernel has no vsock)");
+        else if (addr->protocol == IPPROTO_MPTCP && error == ENOPROTOOPT)
+                buf_add_string(why, " (MPTCP is off: net.mptcp.enabled)");
+        else if (addr->protocol == IPPROTO_MPTCP && unknown)
+                buf_add_string(why, " (this kernel has no MPTCP)");
+        else if (addr->protocol == IPPROTO_UDPLITE && unknown)
+                buf_add_string(why, " (this kernel has no UDP-Lite)");
+        else if (addr_is_ip(addr) && (addr->protocol == IPPROTO_SCTP || addr->type == SOCK_SEQPACKET) && unknown)
+                buf_add_string(why, " (this kernel has no SCTP)");
+        return r;
+}
+
 /* "All addresses" is an IPv6 socket that takes IPv4 too, or IPv4 alone where the kernel has no IPv6. */
 static int open_socket(struct addr *addr, const struct listen_options *options, struct buf *why) {
         AUTO(fd_closep) int fd = -EBADF;
         int v6only = options->ipv6_only;
 
-        fd = socket(addr->sockaddr.sa.sa_family, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(addr->sockaddr.sa.sa_family, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
         if (fd < 0 && errno == EAFNOSUPPORT && addr->all) {
                 addr->sockaddr =
                         (union sockaddr_any){.in = {.sin_family = AF_INET, .sin_port = addr->sockaddr.in6.sin6_port}};
                 addr->size = sizeof(addr->sockaddr.in);
-                fd = socket(AF_INET, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                fd = socket(AF_INET, addr->type | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
         }
         if (fd < 0)
-                return step_failed("open a socket for", addr, why);
+                return socket_failed(addr, why);
         if (addr->sockaddr.sa.sa_family == AF_INET6) {
                 /* For an address that was written out net.ipv6.bindv6only decides, as under systemd. */
                 if (v6only == OPTION_UNSET && addr->all)
@@ -79,7 +104,7 @@ static int bind_socket(int fd, const struct addr *addr, const struct listen_opti
                 return bind_path(fd, addr, options, why);
         /* So that a restart need not wait for TIME_WAIT to pass. Not for datagrams, where it lets two servers share a
          * port and one of them starve. */
-        if (addr->sockaddr.sa.sa_family != AF_UNIX && addr->type == SOCK_STREAM &&
+        if (addr_is_ip(addr) && addr->type != SOCK_DGRAM &&
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
                 return step_failed("prepare", addr, why);
         if (bind(fd, &addr->sockaddr.sa, addr->size) < 0)
@@ -137,6 +162,10 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
 
         if (addr->form == ADDR_FIFO)
                 return open_fifo(addr, options, why);
+        if (addr->form == ADDR_MQUEUE)
+                return mqueue_open(addr, options, why);
+        if (addr->form == ADDR_SPECIAL)
+                return special_open(addr, options, why);
         fd = open_socket(&actual, options, why);
         if (fd < 0)
                 return fd;
@@ -147,7 +176,7 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
         bound = r == 0;
         if (r == 0)
                 r = sockopt_apply_late(fd, family, options, why);
-        if (r == 0 && actual.type != SOCK_DGRAM &&
+        if (r == 0 && (actual.type == SOCK_STREAM || actual.type == SOCK_SEQPACKET) &&
             listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
                 r = step_failed("listen on", &actual, why);
         if (r < 0 && bound && addr_is_unix_path(addr)) {
@@ -181,21 +210,48 @@ static bool has_path(const struct addr *addr) {
         return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
 }
 
+int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        int r;
+
+        if (addr->form == ADDR_MQUEUE)
+                return mqueue_set_access(fd, addr, options, why);
+        if (!has_path(addr))
+                return 0;
+        r = unixpath_set_access(addr->sockaddr.un.sun_path, options, why);
+        return r < 0 ? r : unixpath_link(addr->sockaddr.un.sun_path, options, why);
+}
+
+bool listen_is_usable(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode) || mqueue_is(fd) || special_is(fd));
+}
+
+uint32_t listen_events(const struct addr *addr, int fd) {
+        return addr->form == ADDR_SPECIAL || addr->form == ADDR_INHERITED ? special_events(fd) : EPOLLIN;
+}
+
 void listen_identify(const struct addr *addr, struct listen_file *ret) {
         struct stat st;
 
         *ret = (struct listen_file){0};
-        if (has_path(addr) && lstat(addr->sockaddr.un.sun_path, &st) == 0)
+        if (addr->form == ADDR_MQUEUE ? mqueue_find(addr, &st) == 0
+                                      : has_path(addr) && lstat(addr->sockaddr.un.sun_path, &st) == 0)
                 *ret = (struct listen_file){.device = st.st_dev, .inode = st.st_ino};
 }
 
 void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file) {
         struct listen_file now;
 
-        if (!options->remove_on_stop || !has_path(addr))
+        if (!options->remove_on_stop || (!has_path(addr) && addr->form != ADDR_MQUEUE))
                 return;
-        unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
+        if (has_path(addr))
+                unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
         listen_identify(addr, &now);
-        if (now.inode == file->inode && now.device == file->device && now.inode != 0)
+        if (now.inode != file->inode || now.device != file->device || now.inode == 0)
+                return;
+        if (addr->form == ADDR_MQUEUE)
+                mqueue_remove(addr);
+        else
                 unlink(addr->sockaddr.un.sun_path);
 }

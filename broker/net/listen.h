@@ -1,5 +1,5 @@
-/* Listening sockets and FIFOs: made, configured, bound. Every option is set before the kernel needs it: those that
- * bind(2) looks at before it, those that listen(2) looks at before that. */
+/* Listening sockets, FIFOs, message queues, special files: made, configured, bound. Every option is set before the
+ * kernel needs it: those that bind(2) looks at before it, those that listen(2) looks at before that. */
 #pragma once
 
 #include "base/buf.h"
@@ -8,8 +8,8 @@
 
 /* Opens ADDR (not an inherited one) and returns a close-on-exec, non-blocking descriptor that listens, where it can. On
  * failure returns a negative errno and adds a sentence to WHY that names the step: "cannot bind 127.0.0.1:80: …".
- * A path that nobody listens on is replaced; one in use is -EADDRINUSE. An AF_UNIX path has its owner and mode before
- * anybody can connect to it. */
+ * A path that nobody listens on is replaced; one in use is -EADDRINUSE. What is new in the file system, or a new
+ * message queue, has its owner and mode before anybody else can use it. */
 int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why);
 
 /* Applies the options that can be changed on a bound socket to one that was inherited. As above. */
@@ -17,6 +17,16 @@ int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
 
 /* Applies to a bound socket of our own what can still be changed on it. As above. */
 int listen_apply(int fd, const struct listen_options *options, struct buf *why);
+
+/* Gives what ADDR, open at FD, left in the file system its owner, mode and symlinks. As above. */
+int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why);
+
+/* Whether FD, which was inherited, is anything that listen_open() could have opened. */
+bool listen_is_usable(int fd);
+
+/* What tells that there is something to take from ADDR, open at FD: EPOLLIN, or EPOLLPRI for files of /proc and /sys,
+ * which can always be read. (poll(2) calls them POLLIN and POLLPRI, and they are the same.) */
+uint32_t listen_events(const struct addr *addr, int fd);
 
 /* Which file a path was when it was bound, so that another program's is not removed in its place. */
 struct listen_file {
@@ -32,6 +42,9 @@ void listen_remove(const struct addr *addr, const struct listen_options *options
 /* Options of a socket about which nothing was said. */
 #define LISTEN_OPTIONS_NULL                                                                                            \
         ((struct listen_options){                                                                                      \
+                .protocol = OPTION_UNSET,                                                                              \
+                .max_messages = OPTION_UNSET,                                                                          \
+                .message_size = OPTION_UNSET,                                                                          \
                 .backlog = OPTION_UNSET,                                                                               \
                 .ipv6_only = OPTION_UNSET,                                                                             \
                 .reuse_port = OPTION_UNSET,                                                                            \

@@ -16,8 +16,16 @@ struct keep_alive_options {
         int probes;   /* unanswered probes that end the connection, or OPTION_UNSET */
 };
 
+enum listen_protocol {
+        LISTEN_MPTCP,
+        LISTEN_SCTP,
+        LISTEN_UDPLITE,
+        LISTEN_PROTOCOL_N,
+};
+
 /* Integers are OPTION_UNSET where nothing was said; yes is 1 and no is 0. */
 struct listen_options {
+        int protocol; /* a listen_protocol; the address has it too, as a number of IPPROTO_* */
         int backlog;
         int ipv6_only;
         int reuse_port;
@@ -34,6 +42,8 @@ struct listen_options {
         int pass_security;
         int pass_packet_info;
         int timestamping;
+        int max_messages;       /* message queues: how many it holds */
+        int64_t message_size;   /* message queues: bytes of the longest */
         int64_t receive_buffer; /* bytes */
         int64_t send_buffer;    /* bytes */
         int64_t pipe_size;      /* bytes, FIFOs */
@@ -42,8 +52,9 @@ struct listen_options {
         char *tcp_congestion; /* NULL: the system's */
         char *socket_user;    /* name or number; NULL: the broker's own */
         char *socket_group;
-        mode_t socket_mode;    /* AF_UNIX paths and FIFOs */
-        mode_t directory_mode; /* directories made on the way to them */
+        mode_t socket_mode;    /* AF_UNIX paths, FIFOs, message queues */
+        mode_t directory_mode; /* directories made on the way to paths */
+        bool writable;         /* special files: open them for writing too */
         bool remove_on_stop;
         struct strlist symlinks;
 };

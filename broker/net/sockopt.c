@@ -31,7 +31,7 @@ static const struct integer_option early_options[] = {
         {"transparent", FIELD(transparent), AF_INET, IPPROTO_IP, IP_TRANSPARENT},
         {"transparent", FIELD(transparent), AF_INET6, IPPROTO_IPV6, IPV6_TRANSPARENT},
         {"mark", FIELD(mark), AF_UNSPEC, SOL_SOCKET, SO_MARK},
-        {"pass_credentials", FIELD(pass_credentials), AF_UNIX, SOL_SOCKET, SO_PASSCRED},
+        {"pass_credentials", FIELD(pass_credentials), AF_UNSPEC, SOL_SOCKET, SO_PASSCRED},
         {"pass_security", FIELD(pass_security), AF_UNIX, SOL_SOCKET, SO_PASSSEC},
         {"pass_packet_info", FIELD(pass_packet_info), AF_INET, IPPROTO_IP, IP_PKTINFO},
         {"pass_packet_info", FIELD(pass_packet_info), AF_INET6, IPPROTO_IPV6, IPV6_RECVPKTINFO},

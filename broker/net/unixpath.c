@@ -67,7 +67,7 @@ int unixpath_clear(const struct addr *addr, struct buf *why) {
         return 0;
 }
 
-int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why) {
+int unixpath_find_owner(const struct listen_options *options, uid_t *ret_uid, gid_t *ret_gid, struct buf *why) {
         uid_t uid = (uid_t)-1;
         gid_t gid = (gid_t)-1;
 
@@ -79,6 +79,18 @@ int unixpath_set_access(const char *path, const struct listen_options *options, 
                 buf_printf(why, "names the socket_group '%s', which does not exist", options->socket_group);
                 return err_raise(-ENOENT);
         }
+        *ret_uid = uid;
+        *ret_gid = gid;
+        return 0;
+}
+
+int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why) {
+        uid_t uid;
+        gid_t gid;
+        int r = unixpath_find_owner(options, &uid, &gid, why);
+
+        if (r < 0)
+                return r;
         /* The owner first: the mode is 0 until the right ones can use it. */
         if ((uid != (uid_t)-1 || gid != (gid_t)-1) && lchown(path, uid, gid) < 0)
                 return path_failed("change the owner of", path, why);

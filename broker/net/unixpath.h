@@ -12,6 +12,10 @@ int unixpath_make_parents(const char *path, mode_t mode, struct buf *why);
  * when it is in use or no socket, told in WHY; or another negative errno. */
 int unixpath_clear(const struct addr *addr, struct buf *why);
 
+/* Whom a path or a message queue shall belong to; (uid_t)-1 and (gid_t)-1 where nothing was said. 0 or a negative
+ * errno, told in WHY. */
+int unixpath_find_owner(const struct listen_options *options, uid_t *ret_uid, gid_t *ret_gid, struct buf *why);
+
 /* Gives PATH its owner, group and mode. 0 or a negative errno, told in WHY. */
 int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why);
 
