@@ -32,6 +32,19 @@ static void test_forms(void **state UNUSED) {
                 {"seqpacket:@x", "seqpacket:@x", ADDR_SOCKET, AF_UNIX, SOCK_SEQPACKET, false},
                 {"fifo:/run/f", "fifo:/run/f", ADDR_FIFO, AF_UNIX, 0, false},
                 {"fd:http", "fd:http", ADDR_INHERITED, AF_UNIX, SOCK_STREAM, false},
+                {"seqpacket:127.0.0.1:80", "seqpacket:127.0.0.1:80", ADDR_SOCKET, AF_INET, SOCK_SEQPACKET, false},
+                {"seqpacket:80", "seqpacket:[::]:80", ADDR_SOCKET, AF_INET6, SOCK_SEQPACKET, true},
+                {"vsock:2:80", "vsock:2:80", ADDR_SOCKET, AF_VSOCK, SOCK_STREAM, false},
+                {"vsock::80", "vsock:any:80", ADDR_SOCKET, AF_VSOCK, SOCK_STREAM, false},
+                {"vsock:any:any", "vsock:any:any", ADDR_SOCKET, AF_VSOCK, SOCK_STREAM, false},
+                {"vsock:4294967294:0", "vsock:4294967294:any", ADDR_SOCKET, AF_VSOCK, SOCK_STREAM, false},
+                {"mqueue:/q", "mqueue:/q", ADDR_MQUEUE, AF_UNIX, 0, false},
+                {"special:/dev/x", "special:/dev/x", ADDR_SPECIAL, AF_UNIX, 0, false},
+                {"netlink:route", "netlink:route", ADDR_SOCKET, AF_NETLINK, SOCK_RAW, false},
+                {"netlink:route 0", "netlink:route", ADDR_SOCKET, AF_NETLINK, SOCK_RAW, false},
+                {"netlink:kobject-uevent \t 1", "netlink:kobject-uevent 1", ADDR_SOCKET, AF_NETLINK, SOCK_RAW, false},
+                {"netlink:16 4294967295", "netlink:generic 4294967295", ADDR_SOCKET, AF_NETLINK, SOCK_RAW, false},
+                {"netlink:31", "netlink:31", ADDR_SOCKET, AF_NETLINK, SOCK_RAW, false},
         };
 
         for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -81,6 +94,22 @@ static void test_refused(void **state UNUSED) {
                 {"/", "has no name"},
                 {"@", "has no name"},
                 {"fd:", "needs the name"},
+                {"seqpacket:", "has no port"},
+                {"seqpacket:x/y", "needs an absolute path"},
+                {"vsock:80", "needs the form vsock:CID:PORT"},
+                {"vsock::", "has the port ''"},
+                {"vsock:x:80", "has the CID 'x'"},
+                {"vsock:1:80:1", "has the port '80:1'"},
+                {"vsock:4294967295:1", "has the CID"},
+                {"vsock:00000000000000000001:1", "has a malformed CID"},
+                {"mqueue:x", "needs the name of a message queue"},
+                {"mqueue:/", "needs the name of a message queue"},
+                {"mqueue:/x/y", "needs the name of a message queue"},
+                {"netlink:", "needs the form netlink:FAMILY GROUP"},
+                {"netlink:generik", "write one such as generic"},
+                {"netlink:a-name-that-is-longer-than-any-family", "names the netlink family 'a-name-that-is-longer-"},
+                {"netlink:route 1x", "has the group '1x'"},
+                {"special:x", "needs an absolute path"},
         };
 
         for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -171,7 +200,8 @@ static void test_connectable(void **state UNUSED) {
         } cases[] = {
                 {"80", true, false},          {"udp:80", false, false},      {"/run/x", true, true},
                 {"unixgram:/x", false, true}, {"seqpacket:@x", true, false}, {"fifo:/x", false, false},
-                {"fd:x", true, false},
+                {"fd:x", true, false},        {"vsock::80", true, false},    {"seqpacket:80", false, false},
+                {"mqueue:/x", false, false},  {"special:/x", false, false},  {"netlink:route", false, false},
         };
 
         for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -184,12 +214,46 @@ static void test_connectable(void **state UNUSED) {
         }
 }
 
+static void test_any_port(void **state UNUSED) {
+        static const struct {
+                const char *text;
+                bool any;
+        } cases[] = {
+                {"0", true},           {"80", false},
+                {"127.0.0.1:0", true}, {"udp:0", true},
+                {"vsock::0", true},    {"vsock::any", true},
+                {"vsock::1", false},   {"/run/x", false},
+                {"fd:x", false},       {"netlink:route", false},
+        };
+
+        for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+                AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
+                AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+                assert_yes(addr_parse(cases[i].text, SOCK_STREAM, &list, &why));
+                assert_int_equal(addr_is_any_port(&list.items[0]), cases[i].any);
+        }
+}
+
+/* The protocol belongs to the address: another one is another socket. */
+static void test_protocol(void **state UNUSED) {
+        AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL, again = ADDR_LIST_NULL;
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+        assert_yes(addr_parse("127.0.0.1:80", SOCK_STREAM, &list, &why));
+        assert_yes(addr_parse("127.0.0.1:80", SOCK_STREAM, &again, &why));
+        assert_yes(addr_equal(&list.items[0], &again.items[0]));
+        again.items[0].protocol = IPPROTO_MPTCP;
+        assert_no(addr_equal(&list.items[0], &again.items[0]));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_forms),       cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_long_paths),  cmocka_unit_test(test_hosts),
                 cmocka_unit_test(test_format_host), cmocka_unit_test(test_format_unix),
-                cmocka_unit_test(test_connectable),
+                cmocka_unit_test(test_connectable), cmocka_unit_test(test_any_port),
+                cmocka_unit_test(test_protocol),
         };
 
         return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
