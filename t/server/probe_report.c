@@ -214,6 +214,7 @@ static void put_socket(FILE *out, int fd) {
 
         put_name(out, "family", family_names, socket_option(fd, SO_DOMAIN));
         put_name(out, "type", type_names, socket_option(fd, SO_TYPE));
+        fprintf(out, ",\"protocol\":%d", socket_option(fd, SO_PROTOCOL));
         put_bool(out, "listening", socket_option(fd, SO_ACCEPTCONN) == 1);
         if (getsockname(fd, &address.sa, &len) == 0)
                 put_address(out, "local", &address, len);
