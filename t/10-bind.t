@@ -12,11 +12,12 @@ use Test::More;
 my $ipv6 = IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0, Listen => 1, Family => Socket::AF_INET6());
 my $root = $> == 0;
 
-# A program that reports options of its fd 3: level/name pairs in its arguments.
+# A program that reports options of its fd 3: level/name pairs in its arguments, or "pipe" for how much a pipe holds.
 my $reader = <<'P';
 use Socket;
 open my $s, "+<&=", $ENV{FD} // 3 or die;
-print {*STDERR} join(" ", map { my ($l, $n) = split m{/}; my $v = getsockopt($s, $l, $n); defined $v ? (length $v == 4 ? unpack("i", $v) : $v =~ s/\0.*//sr) : "none" } @ARGV), "\n";
+sub option { my $v = getsockopt $s, $_[0], $_[1]; return defined $v ? (length $v == 4 ? unpack("i", $v) : $v =~ s/\0.*//sr) : "none" }
+print {*STDERR} join(" ", map { $_ eq "pipe" ? fcntl($s, 1032, 0) : option(split m{/}) } @ARGV), "\n";
 select undef, undef, undef, undef; # a server stays until it is told to end
 P
 
@@ -51,6 +52,21 @@ dgram:
   wait: yes
   start: boot
   command: [perl, %DIR%/options.pl, 0/8, 1/35]
+micro:
+  listen: {address: "udp:127.0.0.1:0", timestamping: us}
+  wait: yes
+  start: boot
+  command: [perl, %DIR%/options.pl, 1/29, 1/35]
+pipe:
+  listen: {address: "fifo:%DIR%/sized-fifo", pipe_size: 8192}
+  wait: yes
+  start: boot
+  command: [perl, %DIR%/options.pl, pipe]
+device:
+  listen: {address: "127.0.0.1:0", bind_to_device: lo, priority: 5}
+  wait: yes
+  start: boot
+  command: [perl, %DIR%/options.pl, 1/25, 1/12]
 unix:
   listen: {address: "unixgram:%DIR%/opt.sock", pass_credentials: yes, pass_security: yes}
   wait: yes
@@ -125,6 +141,10 @@ if (open my $ss, '-|', 'ss', '-Hltn', 'sport', '=', ':' . $t->port('options')) {
 is($t->wait_message(qr/^\d+ \d+$/, service => 'dgram', -from => 0)->{message}, '1 1', 'pass_packet_info, timestamping');
 is($t->wait_message(qr/^\d+ \d+$/, service => 'unix', -from => 0)->{message}, '1 1', 'pass_credentials, pass_security');
 
+is($t->wait_message(qr/^\d+ \d+$/, service => 'micro', -from => 0)->{message}, '1 0', 'timestamping: us');
+is($t->wait_message(qr/^\d+$/, service => 'pipe', -from => 0)->{message}, 8192, 'pipe_size');
+is($t->wait_message(qr/^\S+ \d+$/, service => 'device', -from => 0)->{message}, 'lo 5', 'bind_to_device, priority');
+
 # In use: by ourselves, by a file that is no socket, by another program.
 for my $case (['kept.sock', qr/another program listens on it/], ['options.pl', qr/exists and is not a socket/]) {
         my $path = $t->dir . "/$case->[0]";
@@ -156,12 +176,62 @@ Y
         $o->stop;
 }
 SKIP: {
-        skip 'needs root, to lose its capabilities', 2 unless $root && system('setpriv --version >/dev/null 2>&1') == 0;
+        skip 'mark and transparent take CAP_NET_ADMIN', 2 unless $root;
+        my $m = BrokerTest->new(later => 1);
+        $m->write_file('options.pl', $reader);
+        $m->write_conf(<<'Y');
+tcp:
+  listen: {address: 127.0.0.1:0, mark: 42, priority: 7, transparent: yes}
+  wait: yes
+  start: boot
+  command: [perl, %DIR%/options.pl, 1/36, 1/12, 0/19]
+Y
+        $m->start;
+        is($m->wait_message(qr/^\d+ \d+ \d+$/, service => 'tcp', -from => 0)->{message}, '42 7 1', 'mark, priority, transparent');
+        $m->stop;
+}
+SKIP: {
+        skip 'there is no IPv6 here', 4 unless $ipv6;
+        my $v = BrokerTest->new(later => 1);
+        $v->write_file('options.pl', $reader);
+        my $transparent = $root ? 'yes' : 'no';
+        $v->write_conf(<<"Y");
+only: {listen: {address: 0, ipv6_only: yes}, wait: yes, start: boot, command: [perl, %DIR%/options.pl, 41/26]}
+both: {listen: {address: "[::]:0", ipv6_only: no}, wait: yes, start: boot, command: [perl, %DIR%/options.pl, 41/26]}
+ip: {listen: {address: "[::1]:0", ip_tos: 16, ip_ttl: 43, free_bind: yes, transparent: $transparent}, wait: yes, start: boot, command: [perl, %DIR%/options.pl, 41/67, 41/16, 41/78, 41/75]}
+udp: {listen: {address: "udp:[::1]:0", pass_packet_info: yes}, wait: yes, start: boot, command: [perl, %DIR%/options.pl, 41/49]}
+Y
+        $v->start;
+        is($v->wait_message(qr/^\d+$/, service => 'only', -from => 0)->{message}, 1, 'ipv6_only: yes');
+        is($v->wait_message(qr/^\d+$/, service => 'both', -from => 0)->{message}, 0, 'ipv6_only: no');
+        is($v->wait_message(qr/^\d+ /, service => 'ip', -from => 0)->{message}, '16 43 1 ' . ($root ? 1 : 0),
+                'ip_tos, ip_ttl, free_bind, transparent by IPv6');
+        is($v->wait_message(qr/^\d+$/, service => 'udp', -from => 0)->{message}, 1, 'pass_packet_info by IPv6');
+        my $c = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $v->port('only'));
+        ok(!$c, 'ipv6_only: nobody comes by IPv4');
+        $v->stop;
+}
+
+# What the kernel refuses, and what it takes.
+sub refused {
+        my ($options, $pattern, %arg) = @_;
         my $p = BrokerTest->new(later => 1);
-        $p->write_conf("a: {listen: {address: 127.0.0.1:0, transparent: yes}, wait: no, command: [cat]}\n");
-        $p->start(ready => 0, wrap => ['setpriv', '--bounding-set=-all', '--inh-caps=-all']);
-        is($p->wait_exit >> 8, 1, 'an option the kernel refuses is a failure');
-        like($p->log_text, qr/cannot set transparent: Operation not permitted \(it takes CAP_NET_ADMIN\)/, 'which says what it takes');
+
+        $p->write_conf("a: {listen: {address: 127.0.0.1:0, $options}, wait: no, command: [cat]}\n");
+        $p->start(ready => 0, %arg);
+        is($p->wait_exit >> 8, 1, "$options: an option the kernel refuses is a failure");
+        like($p->log_text, $pattern, "$options: which says why");
         $p->stop(ended => 1, status => 1);
+        return;
+}
+refused('bind_to_device: nosuchif0', qr/cannot set bind_to_device: No such device/);
+refused('tcp_congestion: nosuch', qr/cannot set tcp_congestion: No such file or directory/);
+SKIP: {
+        skip 'needs root, to lose its capabilities', 12 unless $root && system('setpriv --version >/dev/null 2>&1') == 0;
+        my @wrap = (wrap => ['setpriv', '--bounding-set=-all', '--inh-caps=-all']);
+        for my $option ('transparent: yes', 'mark: 42', 'priority: 7') {
+                my $name = $option =~ s/:.*//r;
+                refused($option, qr/cannot set $name: Operation not permitted \(it takes CAP_NET_ADMIN\)/, @wrap);
+        }
 }
 done_testing;
