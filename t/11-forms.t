@@ -5,6 +5,7 @@ use warnings;
 
 use ActivateTest qw(reports fd_of);
 use BrokerTest;
+use IO::Socket::IP;
 use JSON::PP qw(decode_json);
 use POSIX ();
 use Socket qw(:DEFAULT IPPROTO_UDP);
@@ -88,6 +89,13 @@ Y
         like($t->log_text, qr/it exists, with max_messages 3 and message_size 100, and a queue keeps its sizes/, 'which says why');
         system("$queue send $name-plain again");
         ok($t->wait_message('received again', service => 'plain', -from => 0), 'and nothing has changed');
+
+        $t->write_conf($services =~ s/max_messages: 3, //r);
+        ok($t->reload, 'reload: no size');
+        like(look("$name-sized"), qr/ max_messages=3 message_size=100$/, 'the queue is as it was');
+        $t->write_conf($services);
+        ok($t->reload, 'reload: the size that it has');
+        like(look("$name-sized"), qr/ max_messages=3 message_size=100$/, 'the queue is still there');
 
         refused("a: {listen: {address: \"mqueue:$name-kept\", message_size: 3}, wait: yes, command: [cat]}\n",
                 qr/cannot open mqueue:$name-kept: it exists, with max_messages 4/, 'a queue of other sizes');
@@ -354,6 +362,17 @@ SKIP: {
         syswrite $c, "x\n";
         BrokerTest::read_line($c);
         is(fd_of(report($t, 'b.json'), 3)->{protocol}, IPPROTO_MPTCP, 'of that protocol');
+        $t->stop;
+
+        # MPTCP and TCP share their ports.
+        my $probe = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1) or die;
+        $port = $probe->sockport;
+        close $probe;
+        $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:$port, wait: no, command: [cat]}\n");
+        $t->write_conf("a: {listen: {address: 127.0.0.1:$port, protocol: mptcp}, wait: no, command: [cat]}\n");
+        ok(!$t->reload, 'reload: another protocol at a port that is in its own way is refused');
+        like($t->log_text, qr/cannot bind 127\.0\.0\.1:$port: Address already in use \(by the broker itself, with another protocol/, 'which says why');
+        is($t->ask('a', "hello\n"), "hello\n", 'and nothing has changed');
         $t->stop;
 }
 done_testing;

@@ -47,23 +47,15 @@ static int add_port(struct change *change, struct port *port) {
         return 0;
 }
 
-/* What is settled when it is opened: the device is part of what a socket is bound to. */
-static bool opened_alike(const struct listen_options *a, const struct listen_options *b) {
-        bool same_device = a->bind_to_device && b->bind_to_device ? strcmp(a->bind_to_device, b->bind_to_device) == 0
-                                                                  : a->bind_to_device == b->bind_to_device;
-
-        return same_device && a->writable == b->writable && a->max_messages == b->max_messages &&
-               a->message_size == b->message_size;
-}
-
 static struct port *find_port(const struct service *service, const struct port_request *request) {
         for (size_t i = 0; i < service->port_count; i++) {
                 struct port *port = service->ports[i];
 
                 if (port->stays || port->inherited != request->inherited)
                         continue;
-                if (request->inherited || (addr_equal(&port->addr, request->addr) &&
-                                           opened_alike(&port->def->options, &request->def->options)))
+                if (request->inherited ||
+                    (addr_equal(&port->addr, request->addr) &&
+                     listen_is_same(port->fd, &port->addr, &port->def->options, &request->def->options)))
                         return port;
         }
         return NULL;
@@ -87,6 +79,23 @@ static struct port *find_open(struct reload *reload, const struct change *change
         return NULL;
 }
 
+/* Whether it is we who have that address: what cannot be changed on a socket takes a new one, which the old one may be
+ * in the way of until the reload is done. */
+static bool is_ours(const struct reload *reload, const struct addr *addr) {
+        struct service *service;
+
+        list_for_each(service, &reload->manager->services, link) {
+                for (size_t i = 0; i < service->port_count; i++) {
+                        struct addr open = service->ports[i]->addr;
+
+                        open.protocol = addr->protocol;
+                        if (!service->ports[i]->inherited && !addr_is_any_port(addr) && addr_equal(&open, addr))
+                                return true;
+                }
+        }
+        return false;
+}
+
 static void take_port(struct reload *reload, struct change *change, size_t listen_index,
                       const struct port_request *request) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
@@ -101,6 +110,10 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
                 return;
         } else {
                 r = port_open(reload->manager->event, request, &port, &why);
+                if (r == -EADDRINUSE && is_ours(reload, request->addr))
+                        buf_add_string(&why,
+                                       " (by the broker itself, with another protocol or bind_to_device: take the "
+                                       "address out for one reload)");
                 if (r < 0) {
                         report(reload, change, listen_index, why.size > 0 ? buf_text(&why) : err_text(r));
                         return;

@@ -426,6 +426,9 @@ const char *addr_noun(const struct addr *addr) {
 }
 
 bool addr_equal(const struct addr *a, const struct addr *b) {
-        return a->form == b->form && a->type == b->type && a->protocol == b->protocol && a->all == b->all &&
-               a->size == b->size && memcmp(&a->sockaddr, &b->sockaddr, sizeof(a->sockaddr)) == 0;
+        if (a->form != b->form || a->type != b->type || a->protocol != b->protocol || a->all != b->all ||
+            a->size != b->size)
+                return false;
+        return a->form == ADDR_SOCKET ? memcmp(&a->sockaddr, &b->sockaddr, a->size) == 0
+                                      : strcmp(a->sockaddr.un.sun_path, b->sockaddr.un.sun_path) == 0;
 }

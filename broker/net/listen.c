@@ -210,6 +210,16 @@ static bool has_path(const struct addr *addr) {
         return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
 }
 
+bool listen_is_same(int fd, const struct addr *addr, const struct listen_options *old,
+                    const struct listen_options *new) {
+        bool same_device = old->bind_to_device && new->bind_to_device
+                                   ? strcmp(old->bind_to_device, new->bind_to_device) == 0
+                                   : old->bind_to_device == new->bind_to_device;
+
+        /* The device is part of what a socket is bound to. */
+        return same_device && old->writable == new->writable && (addr->form != ADDR_MQUEUE || mqueue_fits(fd, new));
+}
+
 int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
         int r;
 

@@ -18,6 +18,11 @@ int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
 /* Applies to a bound socket of our own what can still be changed on it. As above. */
 int listen_apply(int fd, const struct listen_options *options, struct buf *why);
 
+/* Whether what is open at FD for ADDR, with the options OLD, is what the options NEW would open: they differ in nothing
+ * that is settled then. */
+bool listen_is_same(int fd, const struct addr *addr, const struct listen_options *old,
+                    const struct listen_options *new);
+
 /* Gives what ADDR, open at FD, left in the file system its owner, mode and symlinks. As above. */
 int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why);
 

@@ -60,14 +60,18 @@ static bool find_sizes(const struct listen_options *options, struct mq_attr *ret
         return true;
 }
 
+static bool has_sizes(const struct mq_attr *attr, const struct listen_options *options) {
+        return (options->max_messages == OPTION_UNSET || options->max_messages == attr->mq_maxmsg) &&
+               (options->message_size == OPTION_UNSET || options->message_size == attr->mq_msgsize);
+}
+
 static int open_existing(const struct addr *addr, const struct listen_options *options, struct buf *why) {
         AUTO(fd_closep) int fd = mq_open(queue_name(addr), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         struct mq_attr attr;
 
         if (fd < 0 || mq_getattr(fd, &attr) < 0)
                 return queue_failed("open", addr, why);
-        if ((options->max_messages != OPTION_UNSET && options->max_messages != attr.mq_maxmsg) ||
-            (options->message_size != OPTION_UNSET && options->message_size != attr.mq_msgsize)) {
+        if (!has_sizes(&attr, options)) {
                 buf_printf(why,
                            "cannot open mqueue:%s: it exists, with max_messages %ld and message_size %ld, and a queue "
                            "keeps its sizes",
@@ -114,6 +118,12 @@ bool mqueue_is(int fd) {
         struct mq_attr attr;
 
         return mq_getattr(fd, &attr) == 0;
+}
+
+bool mqueue_fits(int fd, const struct listen_options *options) {
+        struct mq_attr attr;
+
+        return mq_getattr(fd, &attr) == 0 && has_sizes(&attr, options);
 }
 
 int mqueue_find(const struct addr *addr, struct stat *ret) {

@@ -18,6 +18,9 @@ int mqueue_set_access(int fd, const struct addr *addr, const struct listen_optio
 /* Whether FD is a queue. */
 bool mqueue_is(int fd);
 
+/* Whether the queue at FD has the sizes that OPTIONS ask for, if they do; it keeps those it was made with. */
+bool mqueue_fits(int fd, const struct listen_options *options);
+
 /* Which file the queue of that name is now. 0 or a negative errno. */
 int mqueue_find(const struct addr *addr, struct stat *ret);
 
