@@ -187,7 +187,7 @@ SKIP: {
         skip 'needs root, and namespaces of host names', 1 unless $root && system('unshare -u true 2>/dev/null') == 0;
         my $t = BrokerTest->new(later => 1);
         $t->write_conf(<<'Y');
-name: {listen: "special:/proc/sys/kernel/hostname", wait: yes, command: [sh, "-c", "echo now $(cat /proc/sys/kernel/hostname) >&2"]}
+name: {listen: "special:/proc/sys/kernel/hostname", wait: yes, command: [sh, "-c", "echo now $(cat <&3) >&2"]}
 Y
         $t->start(wrap => ['unshare', '-u']);
         for my $host ('first.test', 'second.test') {
@@ -199,8 +199,42 @@ Y
         is($starts, 2, 'nothing else has started it');
         $t->stop;
 }
+# A control group of our own, which tells when its first process comes.
+sub control_group {
+        my ($mount) = map { (split ' ')[1] } grep { (split ' ')[2] eq 'cgroup2' } do { open my $fh, '<', '/proc/self/mounts'; <$fh> };
+        my $group = ($mount // return) . "/broker-test-$$";
+
+        mkdir $group or return;
+        return $group if -e "$group/cgroup.events";
+        rmdir $group;
+        return;
+}
+SKIP: {
+        my $group = control_group();
+        skip 'there is no control group to make another one in', 1 unless $group;
+        my $t = BrokerTest->new(services => <<"Y");
+group: {listen: "special:$group/cgroup.events", wait: yes, command: [sh, "-c", "grep populated <&3 >&2"]}
+other: {listen: "\@forms-$$", wait: no, command: [cat]}
+Y
+        is($t->ask('other', "hello\n"), "hello\n", 'the loop has been round');
+        ok(!grep({ ($_->{service} // '') eq 'group' && $_->{message} eq 'server started' } @{ $t->{log} }), 'not changed yet');
+        pipe my $read, my $write or die;
+        my $pid = fork // die;
+        if (!$pid) {
+                close $write;
+                sysread $read, my $end, 1;
+                POSIX::_exit(0);
+        }
+        open my $processes, '>', "$group/cgroup.procs" or die;
+        syswrite $processes, $pid;
+        ok($t->wait_message('populated 1', service => 'group', -from => 0), 'a file of a control group: its change starts the server');
+        close $write;
+        waitpid $pid, 0;
+        ok($t->wait_message('populated 0', service => 'group', -from => 0), 'the next change too');
+        $t->stop;
+        rmdir $group;
+}
 {
-        my $plain = BrokerTest->new(later => 1)->write_file('plain', "text\n");
         my $file = "$BrokerTest::BUILD/config.h";
         for my $case (
                 [$file, qr/cannot open special:\Q$file\E: it never says when there is something to read/, 'a regular file'],

@@ -261,6 +261,8 @@ int service_start_server(struct service *service) {
         struct handoff *handoff = service->program->handoff;
         int r = program_prepare(service->program);
 
+        for (size_t i = 0; r == 0 && i < service->port_count; i++)
+                listen_rewind(&service->ports[i]->addr, service->ports[i]->fd);
         if (r == 0)
                 r = handoff->ops->start_server(handoff);
         if (r < 0)

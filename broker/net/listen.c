@@ -241,6 +241,11 @@ uint32_t listen_events(const struct addr *addr, int fd) {
         return addr->form == ADDR_SPECIAL || addr->form == ADDR_INHERITED ? special_events(fd) : EPOLLIN;
 }
 
+void listen_rewind(const struct addr *addr, int fd) {
+        if (addr->form == ADDR_SPECIAL || addr->form == ADDR_INHERITED)
+                special_rewind(fd);
+}
+
 void listen_identify(const struct addr *addr, struct listen_file *ret) {
         struct stat st;
 

@@ -33,6 +33,9 @@ bool listen_is_usable(int fd);
  * which can always be read. (poll(2) calls them POLLIN and POLLPRI, and they are the same.) */
 uint32_t listen_events(const struct addr *addr, int fd);
 
+/* For a new reader of ADDR, open at FD: a file of /proc or /sys is at its start again. */
+void listen_rewind(const struct addr *addr, int fd);
+
 /* Which file a path was when it was bound, so that another program's is not removed in its place. */
 struct listen_file {
         dev_t device;

@@ -84,6 +84,11 @@ bool special_is(int fd) {
         return fstat(fd, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISREG(st.st_mode)) && is_pollable(fd);
 }
 
+void special_rewind(int fd) {
+        if (file_system(fd) != 0)
+                lseek(fd, 0, SEEK_SET);
+}
+
 uint32_t special_events(int fd) {
         return file_system(fd) != 0 ? EPOLLPRI : EPOLLIN;
 }

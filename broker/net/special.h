@@ -18,3 +18,6 @@ bool special_is(int fd);
 /* What tells that there is something to take from the file at FD: EPOLLIN, or EPOLLPRI where it can always be read and
  * says so when it has changed (proc(5), sysfs(5)). */
 uint32_t special_events(int fd);
+
+/* Lets such a file be read from its start again. */
+void special_rewind(int fd);
