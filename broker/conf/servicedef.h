@@ -33,6 +33,12 @@ enum restart_kind {
         RESTART_N,
 };
 
+enum kill_mode {
+        KILL_GROUP,
+        KILL_PROCESS,
+        KILL_N,
+};
+
 enum when_full {
         WHEN_FULL_WAIT,
         WHEN_FULL_REFUSE,
@@ -55,7 +61,7 @@ struct output_def {
 
 #define COUNT_UNLIMITED UINT32_MAX
 #define UMASK_UNSET ((mode_t)-1)
-#define NICE_UNSET INT32_MIN
+#define ADJUSTMENT_UNSET INT32_MIN
 
 struct ulimit_def {
         int resource; /* RLIMIT_* */
@@ -65,6 +71,26 @@ struct ulimit_def {
 struct ulimits_def {
         struct ulimit_def *items;
         size_t count;
+};
+
+struct capability_def {
+        unsigned number; /* CAPABILITY_ALL_NUMBER */
+        struct mark mark;
+};
+
+#define CAPABILITY_ALL_NUMBER 64
+
+/* No number twice. */
+struct capabilities_def {
+        struct capability_def *items;
+        size_t count;
+};
+
+#define CPUS_MAX 1024
+
+/* A bit per CPU; none: unset. */
+struct cpus_def {
+        uint64_t bits[CPUS_MAX / 64];
 };
 
 struct env_file_def {
@@ -114,6 +140,7 @@ struct service_def {
         enum start_kind start;
         int stop_signal;
         usec_t stop_grace_period;
+        enum kill_mode kill_mode;
         enum restart_kind restart;
         usec_t restart_delay;
         usec_t restart_delay_max;
@@ -128,13 +155,19 @@ struct service_def {
         struct strlist group_add;
         bool groups;
         mode_t umask;               /* UMASK_UNSET: the broker's own */
-        char *working_dir;          /* NULL: the broker's own */
+        char *root_dir;             /* NULL: none */
+        char *working_dir;          /* inside root_dir. NULL: / there, or the broker's own without */
+        char *argv0;                /* with placeholders. NULL: the first word of command */
         struct strlist environment; /* NAME=VALUE, with placeholders; NAME alone: the broker's own value */
         struct env_files_def env_file;
         struct strlist env_file_values; /* result: what the files said when they were read, NAME=VALUE, later wins */
         struct pass_environment_def pass_environment;
         struct ulimits_def ulimits;
-        int32_t nice; /* NICE_UNSET: the broker's own */
+        int32_t nice; /* ADJUSTMENT_UNSET: the broker's own */
+        struct cpus_def cpuset;
+        int32_t oom_score_adj; /* ADJUSTMENT_UNSET: the broker's own */
+        struct capabilities_def cap_add;
+        struct capabilities_def cap_drop;
         struct output_def stderr_to;
         struct output_def stdout_to;
         bool no_new_privileges;
@@ -150,6 +183,9 @@ struct service_def {
         struct mark group_mark;
         struct mark group_add_mark;
         struct mark working_dir_mark;
+        struct mark root_dir_mark;
+        struct mark cpuset_mark;
+        struct mark oom_score_adj_mark;
 };
 
 /* The `broker:` section. */
@@ -166,6 +202,9 @@ struct def_set {
         size_t count;
         struct strlist files; /* owns the file names all marks point to */
 };
+
+/* As one set of bits, CAPABILITY_ALL (base/capability.h) where ALL is among them. */
+uint64_t capabilities_def_set(const struct capabilities_def *list);
 
 /* Frees SET with all it holds; NULL is fine. Returns NULL. */
 struct def_set *def_set_free(struct def_set *set);

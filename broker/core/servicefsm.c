@@ -85,7 +85,7 @@ static void enter_listening(struct service *service) {
 }
 
 static void log_pause(const struct service *service, usec_t delay) {
-        const char *program = service->def->command.items[0];
+        const struct service_def *def = service->def;
 
         switch (service->pause) {
         case PAUSE_SHORTAGE:
@@ -104,7 +104,9 @@ static void log_pause(const struct service *service, usec_t delay) {
                 return;
         default:
                 log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay)),
-                          "paused, clients wait: cannot start '%s': %s", program, err_text(service->pause_error));
+                          "paused, clients wait: cannot start '%s'%s%s: %s", def->command.items[0],
+                          def->root_dir ? " in root_dir " : "", def->root_dir ? def->root_dir : "",
+                          err_text(service->pause_error));
         }
 }
 
