@@ -276,7 +276,7 @@ static int find_program(const struct service_def *def, struct launch_plan *plan,
         if (r == 0 || r == -ENOMEM)
                 return r;
         /* Of a root_dir that is not there we have warned already. */
-        if (r == -ENOTDIR)
+        if (plan->root_dir && (r == -ENOTDIR || access(plan->root_dir, F_OK) < 0))
                 return 0;
         buf_printf(&path, "services.%s.command", def->name);
         diag_warning(diag, &def->command_mark, buf_text(&path),

@@ -38,7 +38,7 @@ struct program *program_free(struct program *program);
 bool program_sweep(struct list *buried, struct launcher *launcher);
 
 /* Before a start: finds the program's file if it was missing, opens the pipes to the log. Returns 0; -ENOENT,
- * -ENOTDIR (no root_dir) or -EACCES where there is nothing to execute; or another negative errno, a shortage. */
+ * -ENOTDIR or -EACCES where there is nothing to execute; or another negative errno, a shortage. */
 int program_prepare(struct program *program);
 
 /* Takes over from DEF how programs are stopped, and how long those started from now on may run. */

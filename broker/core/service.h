@@ -55,7 +55,9 @@ struct service {
 
         enum service_state state;
         enum service_pause pause;
-        int pause_error;        /* negative errno that led to it, or 0 */
+        int pause_error; /* negative errno that led to it, or 0 */
+        enum child_stage
+                pause_stage;    /* of a start that failed on its way; CHILD_STAGE_NONE: before there was a process */
         struct list short_link; /* among the manager's services that wait for what ran short */
         usec_t since;           /* when it entered its state, monotonic */
         sd_event_source *timer; /* of the state it is in; cancelled on leaving it */

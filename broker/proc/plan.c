@@ -152,7 +152,7 @@ int plan_find_program(const struct plan_search *search, char **ret) {
         if (search->root_dir) {
                 root = open(search->root_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (root < 0)
-                        return errno == ENOENT ? -ENOTDIR : -errno;
+                        return -errno;
         }
         if (!strchr(search->command, '/'))
                 return find_in_path(search, root, ret);

@@ -85,6 +85,6 @@ struct plan_search {
 };
 
 /* Finds the file to execute: the command itself where it has a slash, else the first executable of that name in PATH.
- * Returns 0 with *RET, which the caller frees and which counts from root_dir; -ENOENT; -ENOTDIR where there is no
- * root_dir; or -EACCES where something is there that cannot be executed. */
+ * Returns 0 with *RET, which the caller frees and which counts from root_dir; -ENOENT; -ENOTDIR where root_dir
+ * is none; or -EACCES where something is there that cannot be executed. */
 int plan_find_program(const struct plan_search *search, char **ret);
