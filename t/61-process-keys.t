@@ -429,6 +429,98 @@ Y
         ok(kill('KILL', $held), 'and so was that of a program which was told to end with the broker');
 };
 
+part 'environment' => sub {
+        my $t = BrokerTest->new(later => 1);
+
+        $t->write_file('one.env', "A=one\nB: 'it\\'s'\nexport C=\"x\\ty\" # comment\nKEPT\nNOT_THERE\nE=\$HOME \${pid}\n");
+        $t->write_file('two.env', "A=two\r\nD=\r\n");
+        $t->write_conf(<<'Y');
+list: &a
+  listen: 127.0.0.1:0
+  wait: no
+  command: [%PROBE%, --out=stdout]
+  env_file: [../one.env, {path: ../two.env}, {path: ../none.env, required: no}]
+  environment: ["A", "L=a=b", "EMPTY=", "KEPT", "NOWHERE"]
+  pass_environment: no
+map: {<<: *a, env_file: {path: ../one.env, required: yes}, environment: {A: , L: 1.50, YES: yes, EMPTY: "", NULL_TEXT: "null"}}
+some: {<<: *a, env_file: ../two.env, environment: {}, pass_environment: [KEPT, PATH]}
+all: {<<: *a, env_file: [], environment: {KEPT: changed}, pass_environment: yes}
+Y
+        $t->start(env => { KEPT => 'kept', A => 'of the broker', LISTEN_FDNAMES => 'x', WATCHDOG_PID => 1, SO_COOKIE => 'x' });
+        my %env = map { $_ => $t->ask_probe($_)->{env} } qw(list map some all);
+        my %own = map { $_ => 1 } grep { /^(REMOTE|SERVER|TCP|PROTO$|SO_COOKIE$)/ } keys %{ $env{list} };
+        delete @{ $env{$_} }{ keys %own } for qw(list map some);
+        is_deeply($env{list}, {
+                A => 'of the broker', B => q(it's), C => "x\ty", D => '', E => '$HOME ${pid}', L => 'a=b', EMPTY => '', KEPT => 'kept',
+        }, 'env_file, a later file over an earlier one, and environment as a list over both; nothing else');
+        is_deeply($env{map}, {
+                A => 'of the broker', B => q(it's), C => "x\ty", E => '$HOME ${pid}', L => '1.50', YES => 'yes', EMPTY => '',
+                NULL_TEXT => 'null', KEPT => 'kept',
+        }, 'environment as a mapping: the text as it is written');
+        is_deeply($env{some}, { A => 'two', D => '', KEPT => 'kept', PATH => $ENV{PATH} }, 'pass_environment: those named');
+        is($env{all}{KEPT}, 'changed', 'environment over what is passed');
+        is($env{all}{A}, 'of the broker', 'pass_environment: yes');
+        is($env{all}{PATH}, $ENV{PATH}, 'all of it');
+        ok(!exists $env{all}{$_}, "but $_") for qw(LISTEN_FDNAMES WATCHDOG_PID NOTIFY_SOCKET);
+        isnt($env{all}{SO_COOKIE}, 'x', 'nor that of another connection');
+        release($t);
+};
+
+part 'stdout and stderr' => sub {
+        my $t = BrokerTest->new(services => <<'Y');
+inherit: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, "--stderr=as it is\\n"], stderr: inherit}
+files: &a
+  listen: 127.0.0.1:0
+  wait: no
+  handoff: fds
+  command: [%PROBE%, "--stdout=out\\n", "--stderr=err\\n", "--out=fd:3"]
+  stdout: "append:%DIR%/out"
+  stderr: "append:%DIR%/both"
+same: {<<: *a, stdout: "append:%DIR%/both"}
+nothing: {<<: *a, stdout: null, stderr: null}
+to-client: {<<: *a, command: [%PROBE%, "--stdout=out\\n", "--stderr=err\\n"], stdout: socket, stderr: socket}
+server: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, "--stdout=of a server\\n", --serve, --count=1], stderr: null}
+Y
+        $t->ask('inherit');
+        ok($t->wait_log(sub { ($_->{text} // '') eq 'as it is' }), 'stderr: inherit');
+        ok($t->ask_probe('files'), 'append, each to its file') for 1, 2;
+        ok($t->ask_probe('same'), 'append, both to one');
+        is(slurp($t->dir . '/out'), "out\n" x 2, 'stdout: append');
+        is(slurp($t->dir . '/both'), "err\nerr\nout\nerr\n", 'nothing is written over');
+        my $probe = $t->ask_probe('nothing');
+        is(join(' ', map { $_->{target} } grep { $_->{fd} =~ /^[12]$/ } @{ $probe->{fds} }), '/dev/null /dev/null', 'null');
+        is($t->ask('to-client'), "out\nerr\n", 'socket');
+        $t->ask('server', "x\n");
+        is($t->wait_message('of a server', service => 'server', -from => 0)->{stream}, 'stdout', 'stdout of a server: log');
+        release($t);
+};
+
+part 'users and groups' => sub {
+        skip_part 'only root can change users' unless $root;
+        my ($uid, $gid) = (getpwnam 'nobody')[2, 3];
+        my ($games) = (getgrnam 'games')[2];
+        local $ENV{HOME} = '/of/the/broker';
+        my $t = BrokerTest->new(services => <<"Y");
+number: &a {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, --out=stdout], user: "$uid", working_dir: /}
+pair: {<<: *a, user: "$uid:games"}
+wins: {<<: *a, user: "nobody:daemon", group: games}
+none: {<<: *a, groups: no}
+group: {<<: *a, user: nobody, group: games, environment: {HOME: /tmp}}
+server: {<<: *a, wait: yes, user: nobody, command: [%PROBE%, --out=conn]}
+Y
+        my $probe = $t->ask_probe('number');
+        is($probe->{env}{USER}, 'nobody', 'a number that the database knows has a name');
+        is($probe->{env}{HOME}, (getpwnam 'nobody')[7], 'and a home');
+        is($probe->{ids}{rgid}, $gid, 'and a group');
+        is($t->ask_probe($_)->{ids}{egid}, $games, "$_: the group") for qw(pair wins group);
+        is_deeply($t->ask_probe('none')->{ids}{groups}, [], 'groups: no');
+        is($t->ask_probe('group')->{env}{HOME}, '/tmp', 'environment wins over what the user brings');
+        $probe = $t->ask_probe('server');
+        is(join(' ', @{ $probe->{ids} }{qw(ruid euid suid rgid egid sgid)}), "$uid $uid $uid $gid $gid $gid", 'a server, too');
+        isnt($probe->{pdeathsig}, 0, 'its end is tied to the broker\'s, which a change of user would undo');
+        release($t);
+};
+
 part 'under nohup, with signals blocked and ignored' => sub {
         my $t = BrokerTest->new(
                 services => "a: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, --out=stdout]}\n"

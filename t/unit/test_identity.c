@@ -1,5 +1,5 @@
-/* What a child takes on: every step that can be made to fail is reported as that step, in all ways of starting, and what
- * belongs to the broker's memory stays as it is. */
+/* What a child takes on: every step that can be made to fail is reported as that step, in all ways of starting, and
+ * what belongs to the broker's memory stays as it is. */
 #include "base/fd.h"
 #include "proc/exitinfo.h"
 #include "proc/launch.h"
