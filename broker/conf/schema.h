@@ -36,7 +36,7 @@ struct key_type {
 };
 
 /* No field is larger. */
-#define FIELD_SIZE_MAX 128
+#define FIELD_SIZE_MAX 64
 
 /* Which addresses an option of `listen` is for. */
 struct address_class {

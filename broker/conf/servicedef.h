@@ -88,10 +88,16 @@ struct capabilities_def {
 
 #define CPUS_MAX 1024
 
-/* A bit per CPU; none: unset. */
+/* A bit per CPU; NULL: unset. */
 struct cpus_def {
-        uint64_t bits[CPUS_MAX / 64];
+        uint64_t *bits;
 };
+
+#define CPUS_WORDS (CPUS_MAX / 64)
+
+static inline bool cpus_def_has(const struct cpus_def *cpus, unsigned cpu) {
+        return cpus->bits && cpus->bits[cpu / 64] >> cpu % 64 & 1;
+}
 
 struct env_file_def {
         char *path;

@@ -116,12 +116,8 @@ static void describe_cpus(const struct key *key UNUSED, struct buf *out) {
         buf_printf(out, "numbers and ranges such as 0-3,5; the highest is %d", CPUS_MAX - 1);
 }
 
-static bool has_cpu(const struct cpus_def *cpus, unsigned cpu) {
-        return cpus->bits[cpu / 64] >> cpu % 64 & 1;
-}
-
 /* "5" or "0-3", as far as SIZE goes. Returns 0, -EINVAL or -ERANGE. */
-static int parse_range(const char *text, size_t size, struct cpus_def *cpus) {
+static int parse_range(const char *text, size_t size, uint64_t *bits) {
         int64_t first, last;
         char word[32];
         char *dash;
@@ -143,19 +139,20 @@ static int parse_range(const char *text, size_t size, struct cpus_def *cpus) {
         if (last < first)
                 return -EINVAL;
         for (int64_t cpu = first; cpu <= last; cpu++)
-                cpus->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
+                bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
         return 0;
 }
 
 static bool decode_cpus(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node);
-        struct cpus_def cpus = {0};
+        uint64_t bits[CPUS_WORDS] = {0};
+        struct cpus_def *cpus = field;
 
         for (const char *at = text; at;) {
                 const char *end = strchrnul(at, ',');
                 /* docker takes blanks behind commas; so does a person. */
                 const char *from = at + strspn(at, " ");
-                int r = end < from ? -EINVAL : parse_range(from, (size_t)(end - from), &cpus);
+                int r = end < from ? -EINVAL : parse_range(from, (size_t)(end - from), bits);
 
                 if (r == -ERANGE)
                         return decode_out_of_range(dec, key, node);
@@ -163,9 +160,13 @@ static bool decode_cpus(struct decoder *dec, const struct key *key, const struct
                         return decode_refuse(dec, key, node);
                 at = *end ? end + 1 : NULL;
         }
-        if (text)
-                *(struct cpus_def *)field = cpus;
-        return text;
+        if (!text)
+                return false;
+        cpus->bits = malloc(sizeof(bits));
+        if (!cpus->bits)
+                return decode_no_memory(dec, node);
+        memcpy(cpus->bits, bits, sizeof(bits));
+        return true;
 }
 
 static void print_cpus(const struct key *key UNUSED, const void *field, struct printer *printer) {
@@ -175,9 +176,9 @@ static void print_cpus(const struct key *key UNUSED, const void *field, struct p
         for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++) {
                 unsigned last = cpu;
 
-                if (!has_cpu(cpus, cpu))
+                if (!cpus_def_has(cpus, cpu))
                         continue;
-                while (last + 1 < CPUS_MAX && has_cpu(cpus, last + 1))
+                while (last + 1 < CPUS_MAX && cpus_def_has(cpus, last + 1))
                         last++;
                 buf_printf(&text, "%s%u", text.size > 0 ? "," : "", cpu);
                 if (last > cpu)
@@ -187,10 +188,38 @@ static void print_cpus(const struct key *key UNUSED, const void *field, struct p
         print_text_value(printer, buf_text(&text));
 }
 
+static bool equal_cpus(const struct key *key UNUSED, const void *a, const void *b) {
+        const struct cpus_def *x = a, *y = b;
+
+        return x->bits && y->bits ? memcmp(x->bits, y->bits, CPUS_WORDS * sizeof(*x->bits)) == 0 : x->bits == y->bits;
+}
+
+static bool copy_cpus(const struct key *key UNUSED, const void *from, void *to) {
+        const struct cpus_def *x = from;
+        struct cpus_def *y = to;
+
+        if (!x->bits)
+                return true;
+        y->bits = malloc(CPUS_WORDS * sizeof(*y->bits));
+        if (y->bits)
+                memcpy(y->bits, x->bits, CPUS_WORDS * sizeof(*y->bits));
+        return y->bits;
+}
+
+static void clear_cpus(const struct key *key UNUSED, void *field) {
+        struct cpus_def *cpus = field;
+
+        free(cpus->bits);
+        cpus->bits = NULL;
+}
+
 const struct key_type type_cpus = {
         .name = "a list of CPUs",
         .size = sizeof(struct cpus_def),
         .describe = describe_cpus,
         .decode = decode_cpus,
         .print = print_cpus,
+        .equal = equal_cpus,
+        .copy = copy_cpus,
+        .clear = clear_cpus,
 };

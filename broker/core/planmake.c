@@ -96,8 +96,7 @@ static int add_word(struct plan_words *words, const char *word, const struct pla
 static int make_argv(const struct planmake_request *request, struct launch_plan *plan) {
         const struct service_def *def = request->def;
 
-        plan->command = strdup(def->command.items[0]);
-        if (!plan->command)
+        if (def->argv0 && !(plan->command = strdup(def->command.items[0])))
                 return err_raise(-ENOMEM);
         for (size_t i = 0; i < def->command.count; i++) {
                 const char *word = i == 0 && def->argv0 ? def->argv0 : def->command.items[i];
@@ -252,6 +251,10 @@ static int make_rlimits(const struct planmake_request *request, struct launch_pl
         return r;
 }
 
+static const char *plan_command(const struct launch_plan *plan) {
+        return plan->command ? plan->command : plan->argv.items[0];
+}
+
 static const char *plan_search_path(const struct launch_plan *plan) {
         for (size_t i = 0; i < plan->env.count; i++)
                 if (strncmp(plan->env.items[i], "PATH=", 5) == 0)
@@ -261,7 +264,7 @@ static const char *plan_search_path(const struct launch_plan *plan) {
 
 int planmake_find_program(struct launch_plan *plan) {
         const struct plan_search search = {
-                .command = plan->command,
+                .command = plan_command(plan),
                 .path = plan_search_path(plan),
                 .root_dir = plan->root_dir,
         };
@@ -280,7 +283,7 @@ static int find_program(const struct service_def *def, struct launch_plan *plan,
                 return 0;
         buf_printf(&path, "services.%s.command", def->name);
         diag_warning(diag, &def->command_mark, buf_text(&path),
-                     r == -EACCES ? "'%s' cannot be executed%s%s" : "there is no program '%s'%s%s", plan->command,
+                     r == -EACCES ? "'%s' cannot be executed%s%s" : "there is no program '%s'%s%s", plan_command(plan),
                      plan->root_dir ? " in " : "", plan->root_dir ? plan->root_dir : "");
         return 0;
 }

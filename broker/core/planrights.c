@@ -89,14 +89,15 @@ static int make_cpus(const struct refusal *refusal, struct launch_plan *plan) {
         const struct service_def *def = refusal->def;
         int r;
 
-        for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
-                if (def->cpuset.bits[cpu / 64] >> cpu % 64 & 1) {
-                        CPU_SET(cpu, &plan->cpus);
-                        plan->has_cpus = true;
-                }
-        if (!plan->has_cpus)
+        if (!def->cpuset.bits)
                 return 0;
-        r = trial_cpus(&plan->cpus);
+        plan->cpus = calloc(1, sizeof(*plan->cpus));
+        if (!plan->cpus)
+                return err_raise(-ENOMEM);
+        for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
+                if (cpus_def_has(&def->cpuset, cpu))
+                        CPU_SET(cpu, plan->cpus);
+        r = trial_cpus(plan->cpus);
         if (r == 0)
                 return 0;
         return refuse(refusal, "cpuset", &def->cpuset_mark,

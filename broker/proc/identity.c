@@ -103,8 +103,8 @@ IN_CHILD long identity_assume(const struct launch_plan *plan, pid_t parent, enum
         STEP(CHILD_STAGE_RLIMITS, set_rlimits(plan));
         if (plan->nice != PLAN_NICE_UNSET)
                 STEP(CHILD_STAGE_NICE, RAWCALL_3(setpriority, 0, 0, plan->nice));
-        if (plan->has_cpus)
-                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(plan->cpus), &plan->cpus));
+        if (plan->cpus)
+                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(*plan->cpus), plan->cpus));
         if (plan->umask != PLAN_UMASK_UNSET)
                 RAWCALL_1(umask, plan->umask);
         STEP(CHILD_STAGE_ROOT_DIR, enter_root(plan));

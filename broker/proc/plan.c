@@ -30,6 +30,7 @@ void plan_deinit(struct launch_plan *plan) {
         plan_words_deinit(&plan->env);
         creds_deinit(&plan->creds);
         free(plan->rlimits);
+        free(plan->cpus);
         free(plan->root_dir);
         free(plan->working_dir);
         *plan = PLAN_NULL;

@@ -33,7 +33,7 @@ struct plan_words {
 };
 
 struct launch_plan {
-        char *command; /* the program as its administrator calls it */
+        char *command; /* the program as its administrator calls it; NULL: the first of argv */
         char *path;    /* of its file, inside root_dir; absolute, or relative to nothing. NULL: not found yet */
         struct plan_words argv;
         struct plan_words env;
@@ -45,11 +45,10 @@ struct launch_plan {
         int32_t nice;                     /* PLAN_NICE_UNSET */
         int32_t oom_score_adj;            /* PLAN_OOM_SCORE_ADJ_UNSET; see plan_set_oom_score_adj() */
         char oom_text[PLAN_OOM_TEXT_MAX]; /* the same, as the kernel wants it */
-        bool has_cpus;
-        cpu_set_t cpus;    /* where it may run */
-        char *root_dir;    /* NULL: none */
-        char *working_dir; /* inside root_dir. NULL: / there, or the broker's own without */
-        int death_signal;  /* sent to the program when the broker dies; 0: none */
+        cpu_set_t *cpus;                  /* where it may run; NULL: where the broker may */
+        char *root_dir;                   /* NULL: none */
+        char *working_dir;                /* inside root_dir. NULL: / there, or the broker's own without */
+        int death_signal;                 /* sent to the program when the broker dies; 0: none */
         bool no_new_privileges;
         bool listen_pid; /* add LISTEN_PID, and LISTEN_PIDFDID where the kernel has it */
         bool new_session;

@@ -46,7 +46,7 @@ static void spoil_rlimits(struct launch_plan *plan) {
 }
 
 static void spoil_cpus(struct launch_plan *plan) {
-        plan->has_cpus = true;
+        plan->cpus = calloc(1, sizeof(*plan->cpus));
 }
 
 static void spoil_root_dir(struct launch_plan *plan) {
