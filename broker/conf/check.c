@@ -207,9 +207,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
         note_mark(dec, record, SERVICE_USER, &def->user_mark);
         note_mark(dec, record, SERVICE_GROUP, &def->group_mark);
         note_mark(dec, record, SERVICE_GROUP_ADD, &def->group_add_mark);
-        note_mark(dec, record, SERVICE_WORKING_DIR, &def->working_dir_mark);
         note_mark(dec, record, SERVICE_ROOT_DIR, &def->root_dir_mark);
-        note_mark(dec, record, SERVICE_CPUSET, &def->cpuset_mark);
         note_mark(dec, record, SERVICE_OOM_SCORE_ADJ, &def->oom_score_adj_mark);
 }
 

@@ -88,15 +88,14 @@ struct capabilities_def {
 
 #define CPUS_MAX 1024
 
-/* A bit per CPU; NULL: unset. */
+/* Allocated, since few services have one: there may be thousands without. */
 struct cpus_def {
-        uint64_t *bits;
+        struct mark mark;
+        uint64_t bits[CPUS_MAX / 64];
 };
 
-#define CPUS_WORDS (CPUS_MAX / 64)
-
 static inline bool cpus_def_has(const struct cpus_def *cpus, unsigned cpu) {
-        return cpus->bits && cpus->bits[cpu / 64] >> cpu % 64 & 1;
+        return cpus->bits[cpu / 64] >> cpu % 64 & 1;
 }
 
 struct env_file_def {
@@ -145,8 +144,8 @@ struct service_def {
         struct strlist command;
         enum start_kind start;
         int stop_signal;
-        usec_t stop_grace_period;
         enum kill_mode kill_mode;
+        usec_t stop_grace_period;
         enum restart_kind restart;
         usec_t restart_delay;
         usec_t restart_delay_max;
@@ -169,9 +168,9 @@ struct service_def {
         struct strlist env_file_values; /* result: what the files said when they were read, NAME=VALUE, later wins */
         struct pass_environment_def pass_environment;
         struct ulimits_def ulimits;
-        int32_t nice; /* ADJUSTMENT_UNSET: the broker's own */
-        struct cpus_def cpuset;
-        int32_t oom_score_adj; /* ADJUSTMENT_UNSET: the broker's own */
+        int32_t nice;            /* ADJUSTMENT_UNSET: the broker's own */
+        int32_t oom_score_adj;   /* ADJUSTMENT_UNSET: the broker's own */
+        struct cpus_def *cpuset; /* NULL: the broker's own */
         struct capabilities_def cap_add;
         struct capabilities_def cap_drop;
         struct output_def stderr_to;
@@ -188,9 +187,7 @@ struct service_def {
         struct mark user_mark;
         struct mark group_mark;
         struct mark group_add_mark;
-        struct mark working_dir_mark;
         struct mark root_dir_mark;
-        struct mark cpuset_mark;
         struct mark oom_score_adj_mark;
 };
 

@@ -32,7 +32,7 @@ extern const struct key_type type_ulimits;          /* struct ulimits_def */
 
 /* conf/types_rights.c */
 extern const struct key_type type_capabilities; /* struct capabilities_def */
-extern const struct key_type type_cpus;         /* struct cpus_def */
+extern const struct key_type type_cpus;         /* struct cpus_def * */
 
 /* conf/types_environment.c */
 extern const struct key_type type_environment; /* struct strlist */

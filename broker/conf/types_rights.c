@@ -143,16 +143,22 @@ static int parse_range(const char *text, size_t size, uint64_t *bits) {
         return 0;
 }
 
+static bool store_cpus(const struct cpus_def *cpus, struct cpus_def **field) {
+        *field = malloc(sizeof(*cpus));
+        if (*field)
+                **field = *cpus;
+        return *field;
+}
+
 static bool decode_cpus(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node);
-        uint64_t bits[CPUS_WORDS] = {0};
-        struct cpus_def *cpus = field;
+        struct cpus_def cpus = {0};
 
         for (const char *at = text; at;) {
                 const char *end = strchrnul(at, ',');
                 /* docker takes blanks behind commas; so does a person. */
                 const char *from = at + strspn(at, " ");
-                int r = end < from ? -EINVAL : parse_range(from, (size_t)(end - from), bits);
+                int r = end < from ? -EINVAL : parse_range(from, (size_t)(end - from), cpus.bits);
 
                 if (r == -ERANGE)
                         return decode_out_of_range(dec, key, node);
@@ -162,15 +168,12 @@ static bool decode_cpus(struct decoder *dec, const struct key *key, const struct
         }
         if (!text)
                 return false;
-        cpus->bits = malloc(sizeof(bits));
-        if (!cpus->bits)
-                return decode_no_memory(dec, node);
-        memcpy(cpus->bits, bits, sizeof(bits));
-        return true;
+        cpus.mark = decode_mark(dec, node);
+        return store_cpus(&cpus, field) || decode_no_memory(dec, node);
 }
 
 static void print_cpus(const struct key *key UNUSED, const void *field, struct printer *printer) {
-        const struct cpus_def *cpus = field;
+        const struct cpus_def *cpus = *(struct cpus_def *const *)field;
         AUTO(buf_deinit) struct buf text = BUF_NULL;
 
         for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++) {
@@ -189,33 +192,27 @@ static void print_cpus(const struct key *key UNUSED, const void *field, struct p
 }
 
 static bool equal_cpus(const struct key *key UNUSED, const void *a, const void *b) {
-        const struct cpus_def *x = a, *y = b;
+        const struct cpus_def *x = *(struct cpus_def *const *)a, *y = *(struct cpus_def *const *)b;
 
-        return x->bits && y->bits ? memcmp(x->bits, y->bits, CPUS_WORDS * sizeof(*x->bits)) == 0 : x->bits == y->bits;
+        return x && y ? memcmp(x->bits, y->bits, sizeof(x->bits)) == 0 : x == y;
 }
 
 static bool copy_cpus(const struct key *key UNUSED, const void *from, void *to) {
-        const struct cpus_def *x = from;
-        struct cpus_def *y = to;
+        const struct cpus_def *cpus = *(struct cpus_def *const *)from;
 
-        if (!x->bits)
-                return true;
-        y->bits = malloc(CPUS_WORDS * sizeof(*y->bits));
-        if (y->bits)
-                memcpy(y->bits, x->bits, CPUS_WORDS * sizeof(*y->bits));
-        return y->bits;
+        return !cpus || store_cpus(cpus, to);
 }
 
 static void clear_cpus(const struct key *key UNUSED, void *field) {
-        struct cpus_def *cpus = field;
+        struct cpus_def **cpus = field;
 
-        free(cpus->bits);
-        cpus->bits = NULL;
+        free(*cpus);
+        *cpus = NULL;
 }
 
 const struct key_type type_cpus = {
         .name = "a list of CPUs",
-        .size = sizeof(struct cpus_def),
+        .size = sizeof(struct cpus_def *),
         .describe = describe_cpus,
         .decode = decode_cpus,
         .print = print_cpus,

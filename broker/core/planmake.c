@@ -255,6 +255,10 @@ static const char *plan_command(const struct launch_plan *plan) {
         return plan->command ? plan->command : plan->argv.items[0];
 }
 
+static const char *plan_root_dir(const struct launch_plan *plan) {
+        return plan->rights ? plan->rights->root_dir : NULL;
+}
+
 static const char *plan_search_path(const struct launch_plan *plan) {
         for (size_t i = 0; i < plan->env.count; i++)
                 if (strncmp(plan->env.items[i], "PATH=", 5) == 0)
@@ -266,25 +270,26 @@ int planmake_find_program(struct launch_plan *plan) {
         const struct plan_search search = {
                 .command = plan_command(plan),
                 .path = plan_search_path(plan),
-                .root_dir = plan->root_dir,
+                .root_dir = plan_root_dir(plan),
         };
 
         return plan_find_program(&search, &plan->path);
 }
 
 static int find_program(const struct service_def *def, struct launch_plan *plan, struct diag *diag) {
+        const char *root_dir = plan_root_dir(plan);
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         int r = planmake_find_program(plan);
 
         if (r == 0 || r == -ENOMEM)
                 return r;
         /* Of a root_dir that is not there we have warned already. */
-        if (plan->root_dir && (r == -ENOTDIR || access(plan->root_dir, F_OK) < 0))
+        if (root_dir && (r == -ENOTDIR || access(root_dir, F_OK) < 0))
                 return 0;
         buf_printf(&path, "services.%s.command", def->name);
         diag_warning(diag, &def->command_mark, buf_text(&path),
                      r == -EACCES ? "'%s' cannot be executed%s%s" : "there is no program '%s'%s%s", plan_command(plan),
-                     plan->root_dir ? " in " : "", plan->root_dir ? plan->root_dir : "");
+                     root_dir ? " in " : "", root_dir ? root_dir : "");
         return 0;
 }
 

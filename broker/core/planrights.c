@@ -46,6 +46,7 @@ static int refuse_missing(const struct refusal *refusal, uint64_t missing) {
 static int make_caps(const struct refusal *refusal, const struct capability_sets *own, struct launch_plan *plan) {
         const struct service_def *def = refusal->def;
         const struct creds *creds = &plan->creds;
+        struct plan_rights *rights = plan->rights;
         const struct caps_request request = {
                 .own = *own,
                 .drop = capabilities_def_set(&def->cap_drop),
@@ -57,8 +58,8 @@ static int make_caps(const struct refusal *refusal, const struct capability_sets
 
         if (missing != 0)
                 return refuse_missing(refusal, missing);
-        caps_work_out(&request, &plan->caps);
-        if (plan->caps.bounding_drop == 0 || own->effective & CAPABILITY_BIT(CAP_SETPCAP))
+        caps_work_out(&request, &rights->caps);
+        if (rights->caps.bounding_drop == 0 || own->effective & CAPABILITY_BIT(CAP_SETPCAP))
                 return 0;
         return refuse(refusal, "cap_drop", &def->cap_drop.items[0].mark,
                       "the broker can take capabilities away only with SETPCAP, which it does not have itself; start "
@@ -66,7 +67,7 @@ static int make_caps(const struct refusal *refusal, const struct capability_sets
 }
 
 /* A directory that is not there may be mounted later, as a program may. */
-static int make_root_dir(const struct refusal *refusal, const struct capability_sets *own, struct launch_plan *plan) {
+static int make_root_dir(const struct refusal *refusal, const struct capability_sets *own, struct plan_rights *rights) {
         const struct service_def *def = refusal->def;
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         struct stat st;
@@ -75,8 +76,8 @@ static int make_root_dir(const struct refusal *refusal, const struct capability_
                 return refuse(refusal, "root_dir", &def->root_dir_mark,
                               "the broker cannot change the root directory without SYS_CHROOT; start it with that "
                               "capability, or leave root_dir out");
-        plan->root_dir = strdup(def->root_dir);
-        if (!plan->root_dir)
+        rights->root_dir = strdup(def->root_dir);
+        if (!rights->root_dir)
                 return err_raise(-ENOMEM);
         if (stat(def->root_dir, &st) == 0 && S_ISDIR(st.st_mode))
                 return 0;
@@ -85,34 +86,34 @@ static int make_root_dir(const struct refusal *refusal, const struct capability_
         return 0;
 }
 
-static int make_cpus(const struct refusal *refusal, struct launch_plan *plan) {
+static int make_cpus(const struct refusal *refusal, struct plan_rights *rights) {
         const struct service_def *def = refusal->def;
         int r;
 
-        if (!def->cpuset.bits)
+        if (!def->cpuset)
                 return 0;
-        plan->cpus = calloc(1, sizeof(*plan->cpus));
-        if (!plan->cpus)
+        rights->cpus = calloc(1, sizeof(*rights->cpus));
+        if (!rights->cpus)
                 return err_raise(-ENOMEM);
         for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
-                if (cpus_def_has(&def->cpuset, cpu))
-                        CPU_SET(cpu, plan->cpus);
-        r = trial_cpus(plan->cpus);
+                if (cpus_def_has(def->cpuset, cpu))
+                        CPU_SET(cpu, rights->cpus);
+        r = trial_cpus(rights->cpus);
         if (r == 0)
                 return 0;
-        return refuse(refusal, "cpuset", &def->cpuset_mark,
+        return refuse(refusal, "cpuset", &def->cpuset->mark,
                       r == -EINVAL ? "there is none of these CPUs for us; see Cpus_allowed_list in /proc/self/status"
                                    : err_text(r));
 }
 
-static int make_oom_score_adj(const struct refusal *refusal, struct launch_plan *plan) {
+static int make_oom_score_adj(const struct refusal *refusal, struct plan_rights *rights) {
         const struct service_def *def = refusal->def;
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         int r;
 
         if (def->oom_score_adj == ADJUSTMENT_UNSET)
                 return 0;
-        plan_set_oom_score_adj(plan, def->oom_score_adj);
+        plan_format_oom_score_adj(def->oom_score_adj, rights->oom_score_adj);
         r = trial_oom_score_adj(def->oom_score_adj);
         if (r == 0)
                 return 0;
@@ -139,15 +140,18 @@ int planrights_make(const struct service_def *def, struct launch_plan *plan, str
         int result = 0;
 
         _Static_assert(CPUS_MAX == CPU_SETSIZE, "every CPU of a definition has its bit");
-        if (caps || def->root_dir)
+        if (!caps && !def->root_dir && !def->cpuset && def->oom_score_adj == ADJUSTMENT_UNSET)
+                return 0;
+        result = plan_add_rights(plan);
+        if (result == 0 && (caps || def->root_dir))
                 result = capability_get_own(&own);
         if (result < 0)
                 return result;
         if (caps)
                 note(&result, make_caps(&refusal, &own, plan));
         if (def->root_dir)
-                note(&result, make_root_dir(&refusal, &own, plan));
-        note(&result, make_cpus(&refusal, plan));
-        note(&result, make_oom_score_adj(&refusal, plan));
+                note(&result, make_root_dir(&refusal, &own, plan->rights));
+        note(&result, make_cpus(&refusal, plan->rights));
+        note(&result, make_oom_score_adj(&refusal, plan->rights));
         return result;
 }

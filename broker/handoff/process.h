@@ -30,9 +30,9 @@ struct process *process_host_find(struct process_host *host, pid_t pid);
 
 struct process_policy {
         int stop_signal;
+        bool process_only;        /* signals are for the process alone, not for its group */
         usec_t stop_grace_period; /* from stop_signal to SIGKILL */
         usec_t max_runtime;       /* USEC_INFINITY: none */
-        bool process_only;        /* signals are for the process alone, not for its group */
 };
 
 enum process_reason {

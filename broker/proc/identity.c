@@ -31,15 +31,14 @@
 
 /* The value belongs to the memory, not to the process: a child that shares ours changes the broker's, but for one of
  * vfork(2). The launcher starts such plans apart, see launch.h. */
-IN_CHILD static long set_oom_score_adj(const struct launch_plan *plan) {
-        char text[PLAN_OOM_TEXT_MAX];
+IN_CHILD static long set_oom_score_adj(const char *text) {
         size_t n = 0;
         long fd, written;
 
-        if (plan->oom_score_adj == PLAN_OOM_SCORE_ADJ_UNSET)
+        if (text[0] == '\0')
                 return 0;
-        for (; plan->oom_text[n]; n++)
-                text[n] = plan->oom_text[n];
+        while (text[n])
+                n++;
         fd = RAWCALL_4(openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
         TRY(fd);
         written = RAWCALL_3(write, fd, text, n);
@@ -54,10 +53,10 @@ IN_CHILD static long set_rlimits(const struct launch_plan *plan) {
 }
 
 /* Beside the root directory the working directory is a way out of it. */
-IN_CHILD static long enter_root(const struct launch_plan *plan) {
-        if (!plan->root_dir)
+IN_CHILD static long enter_root(const char *root_dir) {
+        if (!root_dir)
                 return 0;
-        TRY(RAWCALL_1(chroot, plan->root_dir));
+        TRY(RAWCALL_1(chroot, root_dir));
         return RAWCALL_1(chdir, "/");
 }
 
@@ -96,18 +95,20 @@ IN_CHILD static long tie_life(const struct launch_plan *plan, pid_t parent) {
 
 IN_CHILD long identity_assume(const struct launch_plan *plan, pid_t parent, enum child_stage *ret_stage) {
         const struct creds *creds = &plan->creds;
-        const struct caps_plan *caps = &plan->caps;
+        static const struct plan_rights none;
+        const struct plan_rights *rights = plan->rights ? plan->rights : &none;
+        const struct caps_plan *caps = &rights->caps;
 
         /* Before the limits: it takes a descriptor. Before the root directory: /proc is outside. */
-        STEP(CHILD_STAGE_OOM_SCORE_ADJ, set_oom_score_adj(plan));
+        STEP(CHILD_STAGE_OOM_SCORE_ADJ, set_oom_score_adj(rights->oom_score_adj));
         STEP(CHILD_STAGE_RLIMITS, set_rlimits(plan));
         if (plan->nice != PLAN_NICE_UNSET)
                 STEP(CHILD_STAGE_NICE, RAWCALL_3(setpriority, 0, 0, plan->nice));
-        if (plan->cpus)
-                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(*plan->cpus), plan->cpus));
+        if (rights->cpus)
+                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(*rights->cpus), rights->cpus));
         if (plan->umask != PLAN_UMASK_UNSET)
                 RAWCALL_1(umask, plan->umask);
-        STEP(CHILD_STAGE_ROOT_DIR, enter_root(plan));
+        STEP(CHILD_STAGE_ROOT_DIR, enter_root(rights->root_dir));
         /* Groups before the user: afterwards there is no right to change them. */
         if (creds->change_groups)
                 STEP(CHILD_STAGE_GROUPS, RAWCALL_2(setgroups, creds->group_count, creds->groups));

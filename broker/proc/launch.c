@@ -445,10 +445,11 @@ static int clone_vfork(struct slot *slot, struct launched *ret) {
 }
 
 static int clone_child(const struct launcher *launcher, struct slot *slot, struct launched *ret) {
+        const struct plan_rights *rights = slot->order.plan->rights;
+
         if (launcher->mode != LAUNCH_BESIDE)
                 return clone_vfork(slot, ret);
-        return slot->order.plan->oom_score_adj == PLAN_OOM_SCORE_ADJ_UNSET ? clone_beside(slot, ret)
-                                                                           : clone_apart(slot, ret);
+        return rights && rights->oom_score_adj[0] ? clone_apart(slot, ret) : clone_beside(slot, ret);
 }
 
 int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret) {

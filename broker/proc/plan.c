@@ -30,8 +30,11 @@ void plan_deinit(struct launch_plan *plan) {
         plan_words_deinit(&plan->env);
         creds_deinit(&plan->creds);
         free(plan->rlimits);
-        free(plan->cpus);
-        free(plan->root_dir);
+        if (plan->rights) {
+                free(plan->rights->cpus);
+                free(plan->rights->root_dir);
+                free(plan->rights);
+        }
         free(plan->working_dir);
         *plan = PLAN_NULL;
 }
@@ -85,10 +88,15 @@ int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit 
         return 0;
 }
 
-void plan_set_oom_score_adj(struct launch_plan *plan, int32_t value) {
+int plan_add_rights(struct launch_plan *plan) {
+        if (!plan->rights)
+                plan->rights = calloc(1, sizeof(*plan->rights));
+        return plan->rights ? 0 : err_raise(-ENOMEM);
+}
+
+void plan_format_oom_score_adj(int32_t value, char text[PLAN_OOM_TEXT_MAX]) {
         assert(value >= -1000 && value <= 1000);
-        plan->oom_score_adj = value;
-        snprintf(plan->oom_text, sizeof(plan->oom_text), "%" PRId32, value);
+        snprintf(text, PLAN_OOM_TEXT_MAX, "%" PRId32, value);
 }
 
 static int check_mode(mode_t mode, int access_result) {

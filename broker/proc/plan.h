@@ -14,7 +14,6 @@
 
 #define PLAN_UMASK_UNSET ((mode_t)-1)
 #define PLAN_NICE_UNSET INT32_MIN
-#define PLAN_OOM_SCORE_ADJ_UNSET INT32_MIN
 #define PLAN_OOM_TEXT_MAX 8
 
 struct plan_rlimit {
@@ -32,6 +31,14 @@ struct plan_words {
         struct strlist owned; /* the strings of items that are the plan's own; others are borrowed for its whole life */
 };
 
+/* What few plans have; there may be thousands without. */
+struct plan_rights {
+        struct caps_plan caps;
+        cpu_set_t *cpus;                       /* where it may run; NULL: where the broker may */
+        char *root_dir;                        /* NULL: none */
+        char oom_score_adj[PLAN_OOM_TEXT_MAX]; /* as the kernel wants it; "": unset */
+};
+
 struct launch_plan {
         char *command; /* the program as its administrator calls it; NULL: the first of argv */
         char *path;    /* of its file, inside root_dir; absolute, or relative to nothing. NULL: not found yet */
@@ -40,25 +47,17 @@ struct launch_plan {
         struct creds creds;
         struct plan_rlimit *rlimits;
         size_t rlimit_count;
-        struct caps_plan caps;
-        mode_t umask;                     /* PLAN_UMASK_UNSET */
-        int32_t nice;                     /* PLAN_NICE_UNSET */
-        int32_t oom_score_adj;            /* PLAN_OOM_SCORE_ADJ_UNSET; see plan_set_oom_score_adj() */
-        char oom_text[PLAN_OOM_TEXT_MAX]; /* the same, as the kernel wants it */
-        cpu_set_t *cpus;                  /* where it may run; NULL: where the broker may */
-        char *root_dir;                   /* NULL: none */
-        char *working_dir;                /* inside root_dir. NULL: / there, or the broker's own without */
-        int death_signal;                 /* sent to the program when the broker dies; 0: none */
+        struct plan_rights *rights; /* NULL: none of them */
+        mode_t umask;               /* PLAN_UMASK_UNSET */
+        int32_t nice;               /* PLAN_NICE_UNSET */
+        char *working_dir;          /* inside root_dir. NULL: / there, or the broker's own without */
+        int death_signal;           /* sent to the program when the broker dies; 0: none */
         bool no_new_privileges;
         bool listen_pid; /* add LISTEN_PID, and LISTEN_PIDFDID where the kernel has it */
         bool new_session;
 };
 
-#define PLAN_NULL                                                                                                      \
-        ((struct launch_plan){.umask = PLAN_UMASK_UNSET,                                                               \
-                              .nice = PLAN_NICE_UNSET,                                                                 \
-                              .oom_score_adj = PLAN_OOM_SCORE_ADJ_UNSET,                                               \
-                              .new_session = true})
+#define PLAN_NULL ((struct launch_plan){.umask = PLAN_UMASK_UNSET, .nice = PLAN_NICE_UNSET, .new_session = true})
 
 void plan_deinit(struct launch_plan *plan);
 
@@ -74,8 +73,11 @@ void plan_words_share(struct plan_words *words, char **items, size_t count);
 /* Appends a resource limit. Returns 0 or -ENOMEM. */
 int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit *limit);
 
-/* -1000 to 1000 (proc(5), /proc/PID/oom_score_adj). */
-void plan_set_oom_score_adj(struct launch_plan *plan, int32_t value);
+/* Gives PLAN its rights, if it has none yet, all unset. Returns 0 or -ENOMEM. */
+int plan_add_rights(struct launch_plan *plan);
+
+/* The text of a value from -1000 to 1000 (proc(5), /proc/PID/oom_score_adj). */
+void plan_format_oom_score_adj(int32_t value, char text[PLAN_OOM_TEXT_MAX]);
 
 struct plan_search {
         const char *command;

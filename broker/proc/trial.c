@@ -36,14 +36,12 @@ int trial_cpus(const cpu_set_t *cpus) {
 }
 
 int trial_oom_score_adj(int32_t value) {
-        struct launch_plan plan = PLAN_NULL;
-        size_t size;
+        char text[PLAN_OOM_TEXT_MAX];
         pid_t pid;
 
-        plan_set_oom_score_adj(&plan, value);
-        size = strlen(plan.oom_text);
+        plan_format_oom_score_adj(value, text);
         pid = vfork();
         if (pid == 0)
-                _exit(write_oom_score_adj(plan.oom_text, size));
+                _exit(write_oom_score_adj(text, strlen(text)));
         return wait_outcome(pid);
 }
