@@ -16,10 +16,14 @@ struct service_def *service_def_free(struct service_def *def) {
         return NULL;
 }
 
+struct mark service_def_mark(const struct service_def *def, struct place place) {
+        return (struct mark){.file = def->mark.file, .line = place.line, .column = place.column};
+}
+
 uint64_t capabilities_def_set(const struct capabilities_def *list) {
         uint64_t set = 0;
 
-        for (size_t i = 0; i < list->count; i++)
+        for (size_t i = 0; list && i < list->count; i++)
                 if (list->items[i].number == CAPABILITY_ALL_NUMBER)
                         return CAPABILITY_ALL;
                 else

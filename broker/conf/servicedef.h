@@ -80,15 +80,15 @@ struct capability_def {
 
 #define CAPABILITY_ALL_NUMBER 64
 
-/* No number twice. */
+/* No number twice. Allocated, since few services have any: there may be thousands without. */
 struct capabilities_def {
-        struct capability_def *items;
         size_t count;
+        struct capability_def items[];
 };
 
 #define CPUS_MAX 1024
 
-/* Allocated, since few services have one: there may be thousands without. */
+/* Allocated likewise. */
 struct cpus_def {
         struct mark mark;
         uint64_t bits[CPUS_MAX / 64];
@@ -127,6 +127,12 @@ struct listens_def {
 struct pass_environment_def {
         bool all;
         struct strlist names; /* when not all */
+};
+
+/* In the file of the service itself. */
+struct place {
+        unsigned line;
+        unsigned column;
 };
 
 struct service_def {
@@ -168,11 +174,11 @@ struct service_def {
         struct strlist env_file_values; /* result: what the files said when they were read, NAME=VALUE, later wins */
         struct pass_environment_def pass_environment;
         struct ulimits_def ulimits;
-        int32_t nice;            /* ADJUSTMENT_UNSET: the broker's own */
-        int32_t oom_score_adj;   /* ADJUSTMENT_UNSET: the broker's own */
-        struct cpus_def *cpuset; /* NULL: the broker's own */
-        struct capabilities_def cap_add;
-        struct capabilities_def cap_drop;
+        int32_t nice;                      /* ADJUSTMENT_UNSET: the broker's own */
+        int32_t oom_score_adj;             /* ADJUSTMENT_UNSET: the broker's own */
+        struct cpus_def *cpuset;           /* NULL: the broker's own */
+        struct capabilities_def *cap_add;  /* NULL: none */
+        struct capabilities_def *cap_drop; /* NULL: none */
         struct output_def stderr_to;
         struct output_def stdout_to;
         bool no_new_privileges;
@@ -187,8 +193,8 @@ struct service_def {
         struct mark user_mark;
         struct mark group_mark;
         struct mark group_add_mark;
-        struct mark root_dir_mark;
-        struct mark oom_score_adj_mark;
+        struct place root_dir_place;
+        struct place oom_score_adj_place;
 };
 
 /* The `broker:` section. */
@@ -206,7 +212,9 @@ struct def_set {
         struct strlist files; /* owns the file names all marks point to */
 };
 
-/* As one set of bits, CAPABILITY_ALL (base/capability.h) where ALL is among them. */
+struct mark service_def_mark(const struct service_def *def, struct place place);
+
+/* As one set of bits; NULL: none. CAPABILITY_ALL (base/capability.h) where ALL is among them. */
 uint64_t capabilities_def_set(const struct capabilities_def *list);
 
 /* Frees SET with all it holds; NULL is fine. Returns NULL. */

@@ -31,7 +31,7 @@ extern const struct key_type type_pass_environment; /* struct pass_environment_d
 extern const struct key_type type_ulimits;          /* struct ulimits_def */
 
 /* conf/types_rights.c */
-extern const struct key_type type_capabilities; /* struct capabilities_def */
+extern const struct key_type type_capabilities; /* struct capabilities_def * */
 extern const struct key_type type_cpus;         /* struct cpus_def * */
 
 /* conf/types_environment.c */

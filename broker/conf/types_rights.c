@@ -38,21 +38,22 @@ static bool find_capability(struct decoder *dec, const struct node *node, const 
 }
 
 static bool decode_capability(struct decoder *dec, const struct key *key UNUSED, const struct node *node, void *field) {
-        struct capabilities_def *list = field;
+        struct capabilities_def *list = *(struct capabilities_def **)field;
         const char *text = decode_entry_text(dec, node);
-        struct capability_def *items;
+        size_t count = list ? list->count : 0;
         unsigned number;
 
         if (!text || !find_capability(dec, node, text, &number))
                 return false;
-        for (size_t i = 0; i < list->count; i++)
+        for (size_t i = 0; i < count; i++)
                 if (list->items[i].number == number)
                         return true;
-        items = reallocarray(list->items, list->count + 1, sizeof(*items));
-        if (!items)
+        list = realloc(list, sizeof(*list) + (count + 1) * sizeof(list->items[0]));
+        if (!list)
                 return decode_no_memory(dec, node);
-        list->items = items;
-        items[list->count++] = (struct capability_def){.number = number, .mark = decode_mark(dec, node)};
+        *(struct capabilities_def **)field = list;
+        list->count = count + 1;
+        list->items[count] = (struct capability_def){.number = number, .mark = decode_mark(dec, node)};
         return true;
 }
 
@@ -63,7 +64,7 @@ static bool decode_capabilities(struct decoder *dec, const struct key *key, cons
 }
 
 static void print_capabilities(const struct key *key UNUSED, const void *field, struct printer *printer) {
-        const struct capabilities_def *list = field;
+        const struct capabilities_def *list = *(struct capabilities_def *const *)field;
         AUTO(buf_deinit) struct buf text = BUF_NULL;
 
         for (size_t i = 0; i < list->count; i++) {
@@ -77,33 +78,33 @@ static void print_capabilities(const struct key *key UNUSED, const void *field, 
 }
 
 static bool equal_capabilities(const struct key *key UNUSED, const void *a, const void *b) {
-        return capabilities_def_set(a) == capabilities_def_set(b);
+        return capabilities_def_set(*(struct capabilities_def *const *)a) ==
+               capabilities_def_set(*(struct capabilities_def *const *)b);
 }
 
 static bool copy_capabilities(const struct key *key UNUSED, const void *from, void *to) {
-        const struct capabilities_def *x = from;
-        struct capabilities_def *y = to;
+        const struct capabilities_def *list = *(struct capabilities_def *const *)from;
+        struct capabilities_def **copy = to;
+        size_t size = list ? sizeof(*list) + list->count * sizeof(list->items[0]) : 0;
 
-        if (x->count == 0)
+        if (!list)
                 return true;
-        y->items = calloc(x->count, sizeof(*y->items));
-        if (!y->items)
-                return false;
-        memcpy(y->items, x->items, x->count * sizeof(*y->items));
-        y->count = x->count;
-        return true;
+        *copy = malloc(size);
+        if (*copy)
+                memcpy(*copy, list, size);
+        return *copy;
 }
 
 static void clear_capabilities(const struct key *key UNUSED, void *field) {
-        struct capabilities_def *list = field;
+        struct capabilities_def **list = field;
 
-        free(list->items);
-        *list = (struct capabilities_def){0};
+        free(*list);
+        *list = NULL;
 }
 
 const struct key_type type_capabilities = {
         .name = "a list of capabilities",
-        .size = sizeof(struct capabilities_def),
+        .size = sizeof(struct capabilities_def *),
         .describe = describe_capabilities,
         .decode = decode_capabilities,
         .print = print_capabilities,

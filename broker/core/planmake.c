@@ -96,7 +96,7 @@ static int add_word(struct plan_words *words, const char *word, const struct pla
 static int make_argv(const struct planmake_request *request, struct launch_plan *plan) {
         const struct service_def *def = request->def;
 
-        if (def->argv0 && !(plan->command = strdup(def->command.items[0])))
+        if (def->argv0 && (plan_add_rare(plan) < 0 || !(plan->rare->command = strdup(def->command.items[0]))))
                 return err_raise(-ENOMEM);
         for (size_t i = 0; i < def->command.count; i++) {
                 const char *word = i == 0 && def->argv0 ? def->argv0 : def->command.items[i];
@@ -252,11 +252,11 @@ static int make_rlimits(const struct planmake_request *request, struct launch_pl
 }
 
 static const char *plan_command(const struct launch_plan *plan) {
-        return plan->command ? plan->command : plan->argv.items[0];
+        return plan->rare && plan->rare->command ? plan->rare->command : plan->argv.items[0];
 }
 
 static const char *plan_root_dir(const struct launch_plan *plan) {
-        return plan->rights ? plan->rights->root_dir : NULL;
+        return plan->rare ? plan->rare->root_dir : NULL;
 }
 
 static const char *plan_search_path(const struct launch_plan *plan) {

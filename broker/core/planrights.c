@@ -25,7 +25,7 @@ static int refuse(const struct refusal *refusal, const char *key, const struct m
 
 /* Says of every entry of cap_add that cannot be given which one it is. */
 static int refuse_missing(const struct refusal *refusal, uint64_t missing) {
-        const struct capabilities_def *list = &refusal->def->cap_add;
+        const struct capabilities_def *list = refusal->def->cap_add;
 
         for (size_t i = 0; i < list->count; i++) {
                 AUTO(buf_deinit) struct buf text = BUF_NULL, name = BUF_NULL;
@@ -46,11 +46,11 @@ static int refuse_missing(const struct refusal *refusal, uint64_t missing) {
 static int make_caps(const struct refusal *refusal, const struct capability_sets *own, struct launch_plan *plan) {
         const struct service_def *def = refusal->def;
         const struct creds *creds = &plan->creds;
-        struct plan_rights *rights = plan->rights;
+        struct plan_rare *rare = plan->rare;
         const struct caps_request request = {
                 .own = *own,
-                .drop = capabilities_def_set(&def->cap_drop),
-                .add = capabilities_def_set(&def->cap_add),
+                .drop = capabilities_def_set(def->cap_drop),
+                .add = capabilities_def_set(def->cap_add),
                 .root = (creds->change_user ? creds->uid : geteuid()) == 0,
                 .changes_user = creds->change_user && creds->uid != geteuid(),
         };
@@ -58,47 +58,48 @@ static int make_caps(const struct refusal *refusal, const struct capability_sets
 
         if (missing != 0)
                 return refuse_missing(refusal, missing);
-        caps_work_out(&request, &rights->caps);
-        if (rights->caps.bounding_drop == 0 || own->effective & CAPABILITY_BIT(CAP_SETPCAP))
+        caps_work_out(&request, &rare->caps);
+        if (rare->caps.bounding_drop == 0 || own->effective & CAPABILITY_BIT(CAP_SETPCAP))
                 return 0;
-        return refuse(refusal, "cap_drop", &def->cap_drop.items[0].mark,
+        return refuse(refusal, "cap_drop", &def->cap_drop->items[0].mark,
                       "the broker can take capabilities away only with SETPCAP, which it does not have itself; start "
                       "it with that, or write no_new_privileges: yes and a user other than root");
 }
 
 /* A directory that is not there may be mounted later, as a program may. */
-static int make_root_dir(const struct refusal *refusal, const struct capability_sets *own, struct plan_rights *rights) {
+static int make_root_dir(const struct refusal *refusal, const struct capability_sets *own, struct plan_rare *rare) {
         const struct service_def *def = refusal->def;
+        const struct mark mark = service_def_mark(def, def->root_dir_place);
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         struct stat st;
 
         if (!(own->effective & CAPABILITY_BIT(CAP_SYS_CHROOT)))
-                return refuse(refusal, "root_dir", &def->root_dir_mark,
+                return refuse(refusal, "root_dir", &mark,
                               "the broker cannot change the root directory without SYS_CHROOT; start it with that "
                               "capability, or leave root_dir out");
-        rights->root_dir = strdup(def->root_dir);
-        if (!rights->root_dir)
+        rare->root_dir = strdup(def->root_dir);
+        if (!rare->root_dir)
                 return err_raise(-ENOMEM);
         if (stat(def->root_dir, &st) == 0 && S_ISDIR(st.st_mode))
                 return 0;
         buf_printf(&path, "services.%s.root_dir", def->name);
-        diag_warning(refusal->diag, &def->root_dir_mark, buf_text(&path), "there is no directory '%s'", def->root_dir);
+        diag_warning(refusal->diag, &mark, buf_text(&path), "there is no directory '%s'", def->root_dir);
         return 0;
 }
 
-static int make_cpus(const struct refusal *refusal, struct plan_rights *rights) {
+static int make_cpus(const struct refusal *refusal, struct plan_rare *rare) {
         const struct service_def *def = refusal->def;
         int r;
 
         if (!def->cpuset)
                 return 0;
-        rights->cpus = calloc(1, sizeof(*rights->cpus));
-        if (!rights->cpus)
+        rare->cpus = calloc(1, sizeof(*rare->cpus));
+        if (!rare->cpus)
                 return err_raise(-ENOMEM);
         for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
                 if (cpus_def_has(def->cpuset, cpu))
-                        CPU_SET(cpu, rights->cpus);
-        r = trial_cpus(rights->cpus);
+                        CPU_SET(cpu, rare->cpus);
+        r = trial_cpus(rare->cpus);
         if (r == 0)
                 return 0;
         return refuse(refusal, "cpuset", &def->cpuset->mark,
@@ -106,14 +107,15 @@ static int make_cpus(const struct refusal *refusal, struct plan_rights *rights) 
                                    : err_text(r));
 }
 
-static int make_oom_score_adj(const struct refusal *refusal, struct plan_rights *rights) {
+static int make_oom_score_adj(const struct refusal *refusal, struct plan_rare *rare) {
         const struct service_def *def = refusal->def;
+        const struct mark mark = service_def_mark(def, def->oom_score_adj_place);
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         int r;
 
         if (def->oom_score_adj == ADJUSTMENT_UNSET)
                 return 0;
-        plan_format_oom_score_adj(def->oom_score_adj, rights->oom_score_adj);
+        plan_format_oom_score_adj(def->oom_score_adj, rare->oom_score_adj);
         r = trial_oom_score_adj(def->oom_score_adj);
         if (r == 0)
                 return 0;
@@ -124,7 +126,7 @@ static int make_oom_score_adj(const struct refusal *refusal, struct plan_rights 
                            def->oom_score_adj);
         else
                 buf_printf(&text, "cannot be set: /proc/self/oom_score_adj: %s", err_text(r));
-        return refuse(refusal, "oom_score_adj", &def->oom_score_adj_mark, buf_text(&text));
+        return refuse(refusal, "oom_score_adj", &mark, buf_text(&text));
 }
 
 /* All that is wrong is said, not only the first. */
@@ -135,14 +137,14 @@ static void note(int *result, int r) {
 
 int planrights_make(const struct service_def *def, struct launch_plan *plan, struct diag *diag) {
         const struct refusal refusal = {.def = def, .diag = diag};
-        bool caps = def->cap_add.count > 0 || def->cap_drop.count > 0;
+        bool caps = def->cap_add || def->cap_drop;
         struct capability_sets own;
         int result = 0;
 
         _Static_assert(CPUS_MAX == CPU_SETSIZE, "every CPU of a definition has its bit");
         if (!caps && !def->root_dir && !def->cpuset && def->oom_score_adj == ADJUSTMENT_UNSET)
                 return 0;
-        result = plan_add_rights(plan);
+        result = plan_add_rare(plan);
         if (result == 0 && (caps || def->root_dir))
                 result = capability_get_own(&own);
         if (result < 0)
@@ -150,8 +152,8 @@ int planrights_make(const struct service_def *def, struct launch_plan *plan, str
         if (caps)
                 note(&result, make_caps(&refusal, &own, plan));
         if (def->root_dir)
-                note(&result, make_root_dir(&refusal, &own, plan->rights));
-        note(&result, make_cpus(&refusal, plan->rights));
-        note(&result, make_oom_score_adj(&refusal, plan->rights));
+                note(&result, make_root_dir(&refusal, &own, plan->rare));
+        note(&result, make_cpus(&refusal, plan->rare));
+        note(&result, make_oom_score_adj(&refusal, plan->rare));
         return result;
 }

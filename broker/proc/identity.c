@@ -95,20 +95,20 @@ IN_CHILD static long tie_life(const struct launch_plan *plan, pid_t parent) {
 
 IN_CHILD long identity_assume(const struct launch_plan *plan, pid_t parent, enum child_stage *ret_stage) {
         const struct creds *creds = &plan->creds;
-        static const struct plan_rights none;
-        const struct plan_rights *rights = plan->rights ? plan->rights : &none;
-        const struct caps_plan *caps = &rights->caps;
+        static const struct plan_rare none;
+        const struct plan_rare *rare = plan->rare ? plan->rare : &none;
+        const struct caps_plan *caps = &rare->caps;
 
         /* Before the limits: it takes a descriptor. Before the root directory: /proc is outside. */
-        STEP(CHILD_STAGE_OOM_SCORE_ADJ, set_oom_score_adj(rights->oom_score_adj));
+        STEP(CHILD_STAGE_OOM_SCORE_ADJ, set_oom_score_adj(rare->oom_score_adj));
         STEP(CHILD_STAGE_RLIMITS, set_rlimits(plan));
         if (plan->nice != PLAN_NICE_UNSET)
                 STEP(CHILD_STAGE_NICE, RAWCALL_3(setpriority, 0, 0, plan->nice));
-        if (rights->cpus)
-                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(*rights->cpus), rights->cpus));
+        if (rare->cpus)
+                STEP(CHILD_STAGE_CPUSET, RAWCALL_3(sched_setaffinity, 0, sizeof(*rare->cpus), rare->cpus));
         if (plan->umask != PLAN_UMASK_UNSET)
                 RAWCALL_1(umask, plan->umask);
-        STEP(CHILD_STAGE_ROOT_DIR, enter_root(rights->root_dir));
+        STEP(CHILD_STAGE_ROOT_DIR, enter_root(rare->root_dir));
         /* Groups before the user: afterwards there is no right to change them. */
         if (creds->change_groups)
                 STEP(CHILD_STAGE_GROUPS, RAWCALL_2(setgroups, creds->group_count, creds->groups));

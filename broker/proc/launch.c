@@ -445,11 +445,11 @@ static int clone_vfork(struct slot *slot, struct launched *ret) {
 }
 
 static int clone_child(const struct launcher *launcher, struct slot *slot, struct launched *ret) {
-        const struct plan_rights *rights = slot->order.plan->rights;
+        const struct plan_rare *rare = slot->order.plan->rare;
 
         if (launcher->mode != LAUNCH_BESIDE)
                 return clone_vfork(slot, ret);
-        return rights && rights->oom_score_adj[0] ? clone_apart(slot, ret) : clone_beside(slot, ret);
+        return rare && rare->oom_score_adj[0] ? clone_apart(slot, ret) : clone_beside(slot, ret);
 }
 
 int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret) {

@@ -24,16 +24,16 @@ static void plan_words_deinit(struct plan_words *words) {
 }
 
 void plan_deinit(struct launch_plan *plan) {
-        free(plan->command);
         free(plan->path);
         plan_words_deinit(&plan->argv);
         plan_words_deinit(&plan->env);
         creds_deinit(&plan->creds);
         free(plan->rlimits);
-        if (plan->rights) {
-                free(plan->rights->cpus);
-                free(plan->rights->root_dir);
-                free(plan->rights);
+        if (plan->rare) {
+                free(plan->rare->command);
+                free(plan->rare->cpus);
+                free(plan->rare->root_dir);
+                free(plan->rare);
         }
         free(plan->working_dir);
         *plan = PLAN_NULL;
@@ -88,10 +88,10 @@ int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit 
         return 0;
 }
 
-int plan_add_rights(struct launch_plan *plan) {
-        if (!plan->rights)
-                plan->rights = calloc(1, sizeof(*plan->rights));
-        return plan->rights ? 0 : err_raise(-ENOMEM);
+int plan_add_rare(struct launch_plan *plan) {
+        if (!plan->rare)
+                plan->rare = calloc(1, sizeof(*plan->rare));
+        return plan->rare ? 0 : err_raise(-ENOMEM);
 }
 
 void plan_format_oom_score_adj(int32_t value, char text[PLAN_OOM_TEXT_MAX]) {

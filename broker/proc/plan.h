@@ -32,7 +32,8 @@ struct plan_words {
 };
 
 /* What few plans have; there may be thousands without. */
-struct plan_rights {
+struct plan_rare {
+        char *command; /* what to execute; NULL: the first of argv */
         struct caps_plan caps;
         cpu_set_t *cpus;                       /* where it may run; NULL: where the broker may */
         char *root_dir;                        /* NULL: none */
@@ -40,18 +41,17 @@ struct plan_rights {
 };
 
 struct launch_plan {
-        char *command; /* the program as its administrator calls it; NULL: the first of argv */
-        char *path;    /* of its file, inside root_dir; absolute, or relative to nothing. NULL: not found yet */
+        char *path; /* of its file, inside root_dir; absolute, or relative to nothing. NULL: not found yet */
         struct plan_words argv;
         struct plan_words env;
         struct creds creds;
         struct plan_rlimit *rlimits;
         size_t rlimit_count;
-        struct plan_rights *rights; /* NULL: none of them */
-        mode_t umask;               /* PLAN_UMASK_UNSET */
-        int32_t nice;               /* PLAN_NICE_UNSET */
-        char *working_dir;          /* inside root_dir. NULL: / there, or the broker's own without */
-        int death_signal;           /* sent to the program when the broker dies; 0: none */
+        struct plan_rare *rare; /* NULL: none of them */
+        mode_t umask;           /* PLAN_UMASK_UNSET */
+        int32_t nice;           /* PLAN_NICE_UNSET */
+        char *working_dir;      /* inside root_dir. NULL: / there, or the broker's own without */
+        int death_signal;       /* sent to the program when the broker dies; 0: none */
         bool no_new_privileges;
         bool listen_pid; /* add LISTEN_PID, and LISTEN_PIDFDID where the kernel has it */
         bool new_session;
@@ -73,8 +73,8 @@ void plan_words_share(struct plan_words *words, char **items, size_t count);
 /* Appends a resource limit. Returns 0 or -ENOMEM. */
 int plan_add_rlimit(struct launch_plan *plan, int resource, const struct rlimit *limit);
 
-/* Gives PLAN its rights, if it has none yet, all unset. Returns 0 or -ENOMEM. */
-int plan_add_rights(struct launch_plan *plan);
+/* Gives PLAN those, if it has none yet, all unset. Returns 0 or -ENOMEM. */
+int plan_add_rare(struct launch_plan *plan);
 
 /* The text of a value from -1000 to 1000 (proc(5), /proc/PID/oom_score_adj). */
 void plan_format_oom_score_adj(int32_t value, char text[PLAN_OOM_TEXT_MAX]);

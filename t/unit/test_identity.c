@@ -22,7 +22,7 @@ static struct launch_plan plan_of(const char *script) {
         struct launch_plan plan = PLAN_NULL;
 
         plan.path = strdup("/bin/sh");
-        assert_int_equal(plan_add_rights(&plan), 0);
+        assert_int_equal(plan_add_rare(&plan), 0);
         assert_int_equal(plan_words_add(&plan.argv, "sh", false), 0);
         assert_int_equal(plan_words_add(&plan.argv, "-c", false), 0);
         assert_int_equal(plan_words_add(&plan.argv, script, false), 0);
@@ -38,7 +38,7 @@ static struct exitinfo wait_for(struct launched *launched) {
 }
 
 static void spoil_oom(struct launch_plan *plan) {
-        strcpy(plan->rights->oom_score_adj, "x");
+        strcpy(plan->rare->oom_score_adj, "x");
 }
 
 static void spoil_rlimits(struct launch_plan *plan) {
@@ -46,11 +46,11 @@ static void spoil_rlimits(struct launch_plan *plan) {
 }
 
 static void spoil_cpus(struct launch_plan *plan) {
-        plan->rights->cpus = calloc(1, sizeof(*plan->rights->cpus));
+        plan->rare->cpus = calloc(1, sizeof(*plan->rare->cpus));
 }
 
 static void spoil_root_dir(struct launch_plan *plan) {
-        plan->rights->root_dir = strdup("/nonexistent");
+        plan->rare->root_dir = strdup("/nonexistent");
 }
 
 static void spoil_groups(struct launch_plan *plan) {
@@ -67,25 +67,25 @@ static void spoil_gid(struct launch_plan *plan) {
 }
 
 static void spoil_bounding(struct launch_plan *plan) {
-        plan->rights->caps.change = true;
-        plan->rights->caps.bounding_drop = CAPABILITY_BIT(63);
+        plan->rare->caps.change = true;
+        plan->rare->caps.bounding_drop = CAPABILITY_BIT(63);
 }
 
 static void spoil_caps(struct launch_plan *plan) {
-        plan->rights->caps.change = true;
-        plan->rights->caps.permitted = CAPABILITY_BIT(0);
-        plan->rights->caps.inheritable = UINT64_MAX;
+        plan->rare->caps.change = true;
+        plan->rare->caps.permitted = CAPABILITY_BIT(0);
+        plan->rare->caps.inheritable = UINT64_MAX;
         if (geteuid() != 0)
                 return;
         /* Taken away first, so that it cannot be inheritable. */
-        plan->rights->caps.bounding_drop = CAPABILITY_BIT(0);
+        plan->rare->caps.bounding_drop = CAPABILITY_BIT(0);
         plan->creds.change_user = true;
         plan->creds.uid = 65534;
 }
 
 static void spoil_ambient(struct launch_plan *plan) {
-        plan->rights->caps.change = true;
-        plan->rights->caps.ambient = CAPABILITY_BIT(0);
+        plan->rare->caps.change = true;
+        plan->rare->caps.ambient = CAPABILITY_BIT(0);
 }
 
 static void spoil_working_dir(struct launch_plan *plan) {
@@ -129,7 +129,7 @@ static void fails_as(struct launcher *launcher, size_t i, bool apart) {
         bool failed;
 
         if (apart)
-                plan_format_oom_score_adj(1000, plan.rights->oom_score_adj);
+                plan_format_oom_score_adj(1000, plan.rare->oom_score_adj);
         cases[i].spoil(&plan);
         assert_int_equal(launcher_start(launcher, &(struct launch_request){.plan = &plan}, &launched), 0);
         info = wait_for(&launched);
@@ -181,7 +181,7 @@ static void test_oom_score_adj(void **state) {
                 struct launched launched[200];
                 struct launcher *launcher;
 
-                plan_format_oom_score_adj(1000, plan.rights->oom_score_adj);
+                plan_format_oom_score_adj(1000, plan.rare->oom_score_adj);
                 assert_int_equal(launcher_new(modes[m], &launcher), 0);
                 launcher_share_table(launcher, true);
                 for (count = 0; count < 200; count++) {
@@ -218,7 +218,7 @@ static void test_apart_descriptors(void **state) {
         ssize_t n, size = 0;
 
         (void)state;
-        plan_format_oom_score_adj(1000, plan.rights->oom_score_adj);
+        plan_format_oom_score_adj(1000, plan.rare->oom_score_adj);
         assert_int_equal(launcher_new(modes[1], &launcher), 0);
         assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
         first = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
