@@ -5,11 +5,11 @@
 #include "activate/signals.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "proc/identity.h"
 #include "proc/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,7 +29,11 @@ void program_deinit(struct program *program) {
 
 int program_find(struct program *program) {
         char *path = NULL;
-        int r = plan_find_program(program->options->command[0], strlist_get_env(&program->env, "PATH"), &path);
+        const struct plan_search search = {
+                .command = program->options->command[0],
+                .path = strlist_get_env(&program->env, "PATH"),
+        };
+        int r = plan_find_program(&search, &path);
 
         if (r < 0)
                 return r;
@@ -117,15 +121,16 @@ static int place_fds(struct launch_fd *fds, size_t fd_count) {
         return fd_cloexec_from(highest + 1);
 }
 
-/* Groups first: afterwards there is no right to change them. */
-static int set_identity(const struct creds *creds) {
-        if (creds->change_groups && setgroups(creds->group_count, creds->groups) < 0)
-                return err_raise(-errno);
-        if (creds->change_group && setresgid(creds->gid, creds->gid, creds->gid) < 0)
-                return err_raise(-errno);
-        if (creds->change_user && setresuid(creds->uid, creds->uid, creds->uid) < 0)
-                return err_raise(-errno);
-        return 0;
+/* We become the program ourselves, by the steps of every child. */
+static int become_user(const struct program *program, const char **ret_step) {
+        struct launch_plan plan = PLAN_NULL;
+        enum child_stage stage = CHILD_STAGE_NONE;
+        int r;
+
+        plan.creds = program->creds;
+        r = (int)identity_assume(&plan, 0, &stage);
+        *ret_step = child_stage_names[stage];
+        return r;
 }
 
 /* The inode of our pidfd, where the kernel has a file system for them; 0. */
@@ -163,7 +168,7 @@ static int stamp(struct program *program) {
 
 int program_become(struct program *program, struct launch_fd *fds, size_t fd_count) {
         AUTO(buf_deinit) struct buf words = BUF_NULL;
-        const char *step = "stamp the environment";
+        const char *step = "stamping the environment";
         int r;
 
         if (program->options->systemd && program->options->verbose) {
@@ -172,15 +177,13 @@ int program_become(struct program *program, struct launch_fd *fds, size_t fd_cou
         }
         r = stamp(program);
         if (r == 0) {
-                step = "place the descriptors";
+                step = "placing descriptors";
                 r = place_fds(fds, fd_count);
         }
-        if (r == 0) {
-                step = "change the user";
-                r = set_identity(&program->creds);
-        }
+        if (r == 0)
+                r = become_user(program, &step);
         if (r < 0) {
-                say_error("cannot %s: %s", step, err_text(r));
+                say_error("%s failed: %s", step, err_text(r));
                 return EXIT_FAILURE;
         }
         signals_unblock();

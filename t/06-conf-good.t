@@ -59,6 +59,9 @@ shows('minimal.yaml', qr/^  qm:\n    listen:\n      - address: 4242\n        nam
     qr{^    command: \[/usr/qmsys/bin/qm, -n\]$}m, qr/^    instances: 100$/m);
 shows('process.yaml', qr/^    umask: "0022"$/m, qr/^    umask: "0077"$/m, qr/^    umask: "0007"$/m, qr/^    nice: -20$/m,
     qr/^      stack: \{soft: unlimited, hard: unlimited\}$/m, qr/^      memlock: \{soft: 67108864, /m,
+    qr{^    root_dir: "/srv/the root"$}m, qr/^    argv0: "-\$\{pid\}"$/m, qr/^    argv0: ""$/m, qr/^    cpuset: "0-1,3,64-127,1023"$/m,
+    qr/^    cpuset: "5"$/m, qr/^    cpuset: "0-3,5-7"$/m, qr/^    oom_score_adj: -500$/m, qr/^    cap_drop: \[ALL\]$/m,
+    qr/^    cap_add: \[NET_BIND_SERVICE, CHOWN, SETUID\]$/m, qr/^    cap_add: \[ALL\]$/m, qr/^    kill_mode: process$/m,
     qr/^      nproc: \{soft: 10, hard: 20\}$/m, qr/^      D: " x=y "$/m, qr/^      C:$/m, qr/^      B: ""$/m);
 shows('connections.yaml', qr/\[\/usr\/bin\/program, "two words", single, "back slash", "\$\{remote_addr\}", "/,
     qr/^    handoff: fds$/m, qr/^    stop_signal: SIGKILL$/m, qr/^    when_full: refuse$/m);

@@ -23,6 +23,7 @@ my %outside = (
         'systemd/sd-event.h' => qr{^broker/(handoff|core|ctl)/},
         'systemd/sd-bus.h' => qr{^broker/ctl/},
         'uthash.h' => qr{^broker/},
+        'sys/capability.h' => qr{^broker/base/capability\.c$},
 );
 
 sub layer_of {

@@ -186,6 +186,13 @@ static void note_mark(const struct decoder *dec, const struct record *record, en
         *ret = decode_mark(dec, record->values[id] ? record->values[id] : record->name);
 }
 
+static struct place place_of(const struct decoder *dec, const struct record *record, enum service_key id) {
+        struct mark mark;
+
+        note_mark(dec, record, id, &mark);
+        return (struct place){.line = mark.line, .column = mark.column};
+}
+
 static void finish_def(struct decoder *dec, struct record *record) {
         struct service_def *def = record->def;
 
@@ -206,7 +213,8 @@ static void finish_def(struct decoder *dec, struct record *record) {
         note_mark(dec, record, SERVICE_USER, &def->user_mark);
         note_mark(dec, record, SERVICE_GROUP, &def->group_mark);
         note_mark(dec, record, SERVICE_GROUP_ADD, &def->group_add_mark);
-        note_mark(dec, record, SERVICE_WORKING_DIR, &def->working_dir_mark);
+        def->root_dir_place = place_of(dec, record, SERVICE_ROOT_DIR);
+        def->oom_score_adj_place = place_of(dec, record, SERVICE_OOM_SCORE_ADJ);
 }
 
 void check_service(struct decoder *dec, struct record *record) {

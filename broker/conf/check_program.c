@@ -105,6 +105,8 @@ void check_placeholders(struct decoder *dec, struct record *record) {
                 for (size_t i = 1; i < command->count; i++)
                         check_template(dec, record, (struct check_place){SERVICE_COMMAND, (int)i}, command->items[i]);
         }
+        if (!record->bad[SERVICE_ARGV0] && record->def->argv0)
+                check_template(dec, record, CHECK_KEY(SERVICE_ARGV0), record->def->argv0);
         for (size_t i = 0; i < environment->count && !record->bad[SERVICE_ENVIRONMENT]; i++) {
                 const char *value = strchr(environment->items[i], '=');
 

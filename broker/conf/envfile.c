@@ -69,8 +69,8 @@ static void count_newline(struct reader *reader) {
         reader->line_start = reader->p + 1;
 }
 
-/* Between single quotes everything stands for itself, newlines too; between double quotes a backslash makes n, t, r
- * what they are in C, and takes their meaning from ", \ and $. */
+/* Between single quotes everything stands for itself, newlines too, but \', which is '; between double quotes a
+ * backslash makes n, t, r what they are in C, and takes their meaning from ", \ and $. */
 static bool read_quoted(struct reader *reader, struct buf *value) {
         const struct mark start = mark_here(reader, reader->p);
         struct mark after;
@@ -84,6 +84,8 @@ static bool read_quoted(struct reader *reader, struct buf *value) {
                         count_newline(reader);
                 if (quote == '"' && *reader->p == '\\' && reader->p + 1 < reader->end && reader->p[1] != '\0')
                         escape = strchr(escapes, reader->p[1]);
+                if (quote == '\'' && *reader->p == '\\' && reader->p + 1 < reader->end && reader->p[1] == '\'')
+                        reader->p++;
                 if (escape)
                         reader->p++;
                 buf_add_char(value, escape ? meanings[escape - escapes] : *reader->p);
@@ -128,12 +130,12 @@ static char *read_name(struct reader *reader, struct mark *ret_mark) {
         }
         start = reader->p;
         *ret_mark = mark_here(reader, start);
-        while (!at_line_end(reader) && !strchr("= \t#", *reader->p))
+        while (!at_line_end(reader) && !strchr("=: \t#", *reader->p))
                 reader->p++;
         return strndup(start, (size_t)(reader->p - start));
 }
 
-/* Reads NAME=VALUE or NAME; the reader is behind its blanks. */
+/* Reads NAME=VALUE, NAME: VALUE or NAME; the reader is behind its blanks. */
 static int read_entry(struct reader *reader, struct envfile *ret) {
         AUTO(buf_deinit) struct buf value = BUF_NULL;
         struct mark mark;
@@ -149,7 +151,7 @@ static int read_entry(struct reader *reader, struct envfile *ret) {
                 return 0;
         }
         skip_blanks(reader);
-        has_value = reader->p < reader->end && *reader->p == '=';
+        has_value = reader->p < reader->end && (*reader->p == '=' || *reader->p == ':');
         if (has_value) {
                 reader->p++;
                 skip_blanks(reader);

@@ -35,6 +35,9 @@ struct key_type {
         void (*clear)(const struct key *key, void *field);
 };
 
+/* No field is larger. */
+#define FIELD_SIZE_MAX 64
+
 /* Which addresses an option of `listen` is for. */
 struct address_class {
         const char *text; /* "TCP addresses" */
@@ -62,6 +65,7 @@ enum service_key {
         SERVICE_START,
         SERVICE_STOP_SIGNAL,
         SERVICE_STOP_GRACE_PERIOD,
+        SERVICE_KILL_MODE,
         SERVICE_RESTART,
         SERVICE_RESTART_DELAY,
         SERVICE_RESTART_DELAY_MAX,
@@ -74,12 +78,18 @@ enum service_key {
         SERVICE_GROUP_ADD,
         SERVICE_GROUPS,
         SERVICE_UMASK,
+        SERVICE_ROOT_DIR,
         SERVICE_WORKING_DIR,
+        SERVICE_ARGV0,
         SERVICE_ENVIRONMENT,
         SERVICE_ENV_FILE,
         SERVICE_PASS_ENVIRONMENT,
         SERVICE_ULIMITS,
         SERVICE_NICE,
+        SERVICE_CPUSET,
+        SERVICE_OOM_SCORE_ADJ,
+        SERVICE_CAP_ADD,
+        SERVICE_CAP_DROP,
         SERVICE_STDERR,
         SERVICE_STDOUT,
         SERVICE_NO_NEW_PRIVILEGES,

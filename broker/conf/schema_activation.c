@@ -12,6 +12,8 @@ static const char *const restart_names[RESTART_N] = {
         [RESTART_ALWAYS] = "always",
 };
 
+static const char *const kill_names[KILL_N] = {[KILL_GROUP] = "group", [KILL_PROCESS] = "process"};
+
 static const struct key listen_key[] = {
         {
                 .name = "listen",
@@ -110,6 +112,16 @@ static const struct key activation_keys[] = {
                 .fallback = "10s",
                 .meaning = "How long after stop_signal the program gets SIGKILL.",
                 .example = "1min",
+        },
+        {
+                .name = "kill_mode",
+                .id = SERVICE_KILL_MODE,
+                .type = &type_choice,
+                .offset = FIELD(kill_mode),
+                .choices = {kill_names, KILL_N},
+                .fallback = "group",
+                .meaning = "Whom stop_signal and SIGKILL reach: the program and what it started, or it alone.",
+                .example = "process",
         },
         {
                 .name = "restart",

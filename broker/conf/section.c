@@ -7,8 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define FIELD_SIZE_MAX 64
-
 const struct key *section_find(const struct section *section, const char *name) {
         section_for_each(key, section) if (strcmp(key->name, name) == 0) return key;
         return NULL;

@@ -1,5 +1,6 @@
 #include "conf/servicedef.h"
 
+#include "base/capability.h"
 #include "conf/print.h"
 #include "conf/schema.h"
 
@@ -13,6 +14,21 @@ struct service_def *service_def_free(struct service_def *def) {
         free(def->name);
         free(def);
         return NULL;
+}
+
+struct mark service_def_mark(const struct service_def *def, struct place place) {
+        return (struct mark){.file = def->mark.file, .line = place.line, .column = place.column};
+}
+
+uint64_t capabilities_def_set(const struct capabilities_def *list) {
+        uint64_t set = 0;
+
+        for (size_t i = 0; list && i < list->count; i++)
+                if (list->items[i].number == CAPABILITY_ALL_NUMBER)
+                        return CAPABILITY_ALL;
+                else
+                        set |= CAPABILITY_BIT(list->items[i].number);
+        return set;
 }
 
 struct def_set *def_set_free(struct def_set *set) {

@@ -33,6 +33,12 @@ enum restart_kind {
         RESTART_N,
 };
 
+enum kill_mode {
+        KILL_GROUP,
+        KILL_PROCESS,
+        KILL_N,
+};
+
 enum when_full {
         WHEN_FULL_WAIT,
         WHEN_FULL_REFUSE,
@@ -55,7 +61,7 @@ struct output_def {
 
 #define COUNT_UNLIMITED UINT32_MAX
 #define UMASK_UNSET ((mode_t)-1)
-#define NICE_UNSET INT32_MIN
+#define ADJUSTMENT_UNSET INT32_MIN
 
 struct ulimit_def {
         int resource; /* RLIMIT_* */
@@ -66,6 +72,31 @@ struct ulimits_def {
         struct ulimit_def *items;
         size_t count;
 };
+
+struct capability_def {
+        unsigned number; /* CAPABILITY_ALL_NUMBER */
+        struct mark mark;
+};
+
+#define CAPABILITY_ALL_NUMBER 64
+
+/* No number twice. Allocated, since few services have any: there may be thousands without. */
+struct capabilities_def {
+        size_t count;
+        struct capability_def items[];
+};
+
+#define CPUS_MAX 1024
+
+/* Allocated likewise. */
+struct cpus_def {
+        struct mark mark;
+        uint64_t bits[CPUS_MAX / 64];
+};
+
+static inline bool cpus_def_has(const struct cpus_def *cpus, unsigned cpu) {
+        return cpus->bits[cpu / 64] >> cpu % 64 & 1;
+}
 
 struct env_file_def {
         char *path;
@@ -98,6 +129,12 @@ struct pass_environment_def {
         struct strlist names; /* when not all */
 };
 
+/* In the file of the service itself. */
+struct place {
+        unsigned line;
+        unsigned column;
+};
+
 struct service_def {
         char *name;
         struct mark mark; /* of the name */
@@ -113,6 +150,7 @@ struct service_def {
         struct strlist command;
         enum start_kind start;
         int stop_signal;
+        enum kill_mode kill_mode;
         usec_t stop_grace_period;
         enum restart_kind restart;
         usec_t restart_delay;
@@ -128,13 +166,19 @@ struct service_def {
         struct strlist group_add;
         bool groups;
         mode_t umask;               /* UMASK_UNSET: the broker's own */
-        char *working_dir;          /* NULL: the broker's own */
+        char *root_dir;             /* NULL: none */
+        char *working_dir;          /* inside root_dir. NULL: / there, or the broker's own without */
+        char *argv0;                /* with placeholders. NULL: the first word of command */
         struct strlist environment; /* NAME=VALUE, with placeholders; NAME alone: the broker's own value */
         struct env_files_def env_file;
         struct strlist env_file_values; /* result: what the files said when they were read, NAME=VALUE, later wins */
         struct pass_environment_def pass_environment;
         struct ulimits_def ulimits;
-        int32_t nice; /* NICE_UNSET: the broker's own */
+        int32_t nice;                      /* ADJUSTMENT_UNSET: the broker's own */
+        int32_t oom_score_adj;             /* ADJUSTMENT_UNSET: the broker's own */
+        struct cpus_def *cpuset;           /* NULL: the broker's own */
+        struct capabilities_def *cap_add;  /* NULL: none */
+        struct capabilities_def *cap_drop; /* NULL: none */
         struct output_def stderr_to;
         struct output_def stdout_to;
         bool no_new_privileges;
@@ -149,7 +193,8 @@ struct service_def {
         struct mark user_mark;
         struct mark group_mark;
         struct mark group_add_mark;
-        struct mark working_dir_mark;
+        struct place root_dir_place;
+        struct place oom_score_adj_place;
 };
 
 /* The `broker:` section. */
@@ -166,6 +211,11 @@ struct def_set {
         size_t count;
         struct strlist files; /* owns the file names all marks point to */
 };
+
+struct mark service_def_mark(const struct service_def *def, struct place place);
+
+/* As one set of bits; NULL: none. CAPABILITY_ALL (base/capability.h) where ALL is among them. */
+uint64_t capabilities_def_set(const struct capabilities_def *list);
 
 /* Frees SET with all it holds; NULL is fine. Returns NULL. */
 struct def_set *def_set_free(struct def_set *set);

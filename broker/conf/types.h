@@ -4,18 +4,18 @@
 #include "conf/schema.h"
 
 /* conf/types_number.c */
-extern const struct key_type type_bool;     /* bool */
-extern const struct key_type type_flag;     /* int: 1, 0 or OPTION_UNSET */
-extern const struct key_type type_integer;  /* int, or OPTION_UNSET */
-extern const struct key_type type_seconds;  /* int, whole seconds, or OPTION_UNSET */
-extern const struct key_type type_bytes;    /* int64_t, or OPTION_UNSET */
-extern const struct key_type type_count;    /* uint32_t, or COUNT_UNLIMITED */
-extern const struct key_type type_nice;     /* int32_t, or NICE_UNSET */
-extern const struct key_type type_duration; /* usec_t */
-extern const struct key_type type_period;   /* usec_t; infinity is refused */
-extern const struct key_type type_rate;     /* struct rate_limit */
-extern const struct key_type type_signal;   /* int */
-extern const struct key_type type_mode;     /* mode_t, or UMASK_UNSET */
+extern const struct key_type type_bool;       /* bool */
+extern const struct key_type type_flag;       /* int: 1, 0 or OPTION_UNSET */
+extern const struct key_type type_integer;    /* int, or OPTION_UNSET */
+extern const struct key_type type_seconds;    /* int, whole seconds, or OPTION_UNSET */
+extern const struct key_type type_bytes;      /* int64_t, or OPTION_UNSET */
+extern const struct key_type type_count;      /* uint32_t, or COUNT_UNLIMITED */
+extern const struct key_type type_adjustment; /* int32_t, or ADJUSTMENT_UNSET */
+extern const struct key_type type_duration;   /* usec_t */
+extern const struct key_type type_period;     /* usec_t; infinity is refused */
+extern const struct key_type type_rate;       /* struct rate_limit */
+extern const struct key_type type_signal;     /* int */
+extern const struct key_type type_mode;       /* mode_t, or UMASK_UNSET */
 
 /* conf/types_text.c */
 extern const struct key_type type_text;          /* char * */
@@ -29,6 +29,10 @@ extern const struct key_type type_output;        /* struct output_def */
 extern const struct key_type type_command;          /* struct strlist */
 extern const struct key_type type_pass_environment; /* struct pass_environment_def */
 extern const struct key_type type_ulimits;          /* struct ulimits_def */
+
+/* conf/types_rights.c */
+extern const struct key_type type_capabilities; /* struct capabilities_def * */
+extern const struct key_type type_cpus;         /* struct cpus_def * */
 
 /* conf/types_environment.c */
 extern const struct key_type type_environment; /* struct strlist */

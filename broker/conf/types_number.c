@@ -211,7 +211,7 @@ const struct key_type type_count = {
         .print = print_count,
 };
 
-static bool decode_nice(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
+static bool decode_adjustment(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         int64_t value;
 
         if (!decode_number(dec, key, node, &value))
@@ -220,21 +220,21 @@ static bool decode_nice(struct decoder *dec, const struct key *key, const struct
         return true;
 }
 
-static void print_nice(const struct key *key UNUSED, const void *field, struct printer *printer) {
+static void print_adjustment(const struct key *key UNUSED, const void *field, struct printer *printer) {
         print_value(printer, "%" PRId32, *(const int32_t *)field);
 }
 
-static void clear_nice(const struct key *key UNUSED, void *field) {
-        *(int32_t *)field = NICE_UNSET;
+static void clear_adjustment(const struct key *key UNUSED, void *field) {
+        *(int32_t *)field = ADJUSTMENT_UNSET;
 }
 
-const struct key_type type_nice = {
+const struct key_type type_adjustment = {
         .name = "a number",
         .size = sizeof(int32_t),
         .describe = describe_range,
-        .decode = decode_nice,
-        .print = print_nice,
-        .clear = clear_nice,
+        .decode = decode_adjustment,
+        .print = print_adjustment,
+        .clear = clear_adjustment,
 };
 
 static void describe_period(const struct key *key, struct buf *out) {

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/template.h"
+#include "core/planrights.h"
 #include "net/connenv.h"
 
 #include <errno.h>
@@ -93,8 +94,13 @@ static int add_word(struct plan_words *words, const char *word, const struct pla
 }
 
 static int make_argv(const struct planmake_request *request, struct launch_plan *plan) {
-        for (size_t i = 0; i < request->def->command.count; i++) {
-                int r = add_word(&plan->argv, request->def->command.items[i], request);
+        const struct service_def *def = request->def;
+
+        if (def->argv0 && (plan_add_rare(plan) < 0 || !(plan->rare->command = strdup(def->command.items[0]))))
+                return err_raise(-ENOMEM);
+        for (size_t i = 0; i < def->command.count; i++) {
+                const char *word = i == 0 && def->argv0 ? def->argv0 : def->command.items[i];
+                int r = add_word(&plan->argv, word, request);
 
                 if (r < 0)
                         return r;
@@ -245,6 +251,14 @@ static int make_rlimits(const struct planmake_request *request, struct launch_pl
         return r;
 }
 
+static const char *plan_command(const struct launch_plan *plan) {
+        return plan->rare && plan->rare->command ? plan->rare->command : plan->argv.items[0];
+}
+
+static const char *plan_root_dir(const struct launch_plan *plan) {
+        return plan->rare ? plan->rare->root_dir : NULL;
+}
+
 static const char *plan_search_path(const struct launch_plan *plan) {
         for (size_t i = 0; i < plan->env.count; i++)
                 if (strncmp(plan->env.items[i], "PATH=", 5) == 0)
@@ -253,18 +267,29 @@ static const char *plan_search_path(const struct launch_plan *plan) {
 }
 
 int planmake_find_program(struct launch_plan *plan) {
-        return plan_find_program(plan->argv.items[0], plan_search_path(plan), &plan->path);
+        const struct plan_search search = {
+                .command = plan_command(plan),
+                .path = plan_search_path(plan),
+                .root_dir = plan_root_dir(plan),
+        };
+
+        return plan_find_program(&search, &plan->path);
 }
 
 static int find_program(const struct service_def *def, struct launch_plan *plan, struct diag *diag) {
+        const char *root_dir = plan_root_dir(plan);
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         int r = planmake_find_program(plan);
 
         if (r == 0 || r == -ENOMEM)
                 return r;
+        /* Of a root_dir that is not there we have warned already. */
+        if (root_dir && (r == -ENOTDIR || access(root_dir, F_OK) < 0))
+                return 0;
         buf_printf(&path, "services.%s.command", def->name);
         diag_warning(diag, &def->command_mark, buf_text(&path),
-                     r == -EACCES ? "'%s' cannot be executed" : "there is no program '%s'", plan->argv.items[0]);
+                     r == -EACCES ? "'%s' cannot be executed%s%s" : "there is no program '%s'%s%s", plan_command(plan),
+                     root_dir ? " in " : "", root_dir ? root_dir : "");
         return 0;
 }
 
@@ -280,6 +305,8 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
                 r = make_env(request, &plan);
         if (r == 0)
                 r = make_rlimits(request, &plan);
+        if (r == 0)
+                r = planrights_make(def, &plan, diag);
         if (r == 0)
                 r = find_program(def, &plan, diag);
         if (r == 0 && def->working_dir && !(plan.working_dir = strdup(def->working_dir)))

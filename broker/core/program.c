@@ -18,7 +18,7 @@ struct program *program_free(struct program *program) {
         return NULL;
 }
 
-bool program_sweep(struct list *buried, const struct launcher *launcher) {
+bool program_sweep(struct list *buried, struct launcher *launcher) {
         struct program *program;
 
         if (!launcher_is_idle(launcher))
@@ -37,6 +37,7 @@ static struct process_policy policy_of(const struct service_def *def) {
                 .stop_signal = def->stop_signal,
                 .stop_grace_period = def->stop_grace_period,
                 .max_runtime = def->max_runtime,
+                .process_only = def->kill_mode == KILL_PROCESS,
         };
 }
 

@@ -35,10 +35,10 @@ int program_new(const struct program_request *request, struct program **ret, str
 struct program *program_free(struct program *program);
 
 /* Frees those of BURIED that nobody can be reading any more. Returns whether some are left. */
-bool program_sweep(struct list *buried, const struct launcher *launcher);
+bool program_sweep(struct list *buried, struct launcher *launcher);
 
-/* Before a start: finds the program's file if it was missing, opens the pipes to the log. Returns 0; -ENOENT or -EACCES
- * where there is nothing to execute; or another negative errno, a shortage. */
+/* Before a start: finds the program's file if it was missing, opens the pipes to the log. Returns 0; -ENOENT,
+ * -ENOTDIR or -EACCES where there is nothing to execute; or another negative errno, a shortage. */
 int program_prepare(struct program *program);
 
 /* Takes over from DEF how programs are stopped, and how long those started from now on may run. */

@@ -180,7 +180,7 @@ static bool serve(struct service *service, struct connection *connection) {
                 r = handoff->ops->take_connection(handoff, connection);
         if (r == 0)
                 return true;
-        if (shortage_is(r) || r == -ENOENT || r == -EACCES) {
+        if (shortage_is(r) || r == -ENOENT || r == -ENOTDIR || r == -EACCES) {
                 list_append(&service->held, &connection->link);
                 if (shortage_is(r))
                         servicefsm_pause_for_shortage(service, r);

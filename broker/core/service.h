@@ -55,12 +55,13 @@ struct service {
 
         enum service_state state;
         enum service_pause pause;
-        int pause_error;        /* negative errno that led to it, or 0 */
-        struct list short_link; /* among the manager's services that wait for what ran short */
-        usec_t since;           /* when it entered its state, monotonic */
-        sd_event_source *timer; /* of the state it is in; cancelled on leaving it */
-        usec_t shortage_delay;  /* doubles while shortages follow each other */
-        usec_t restart_delay;   /* doubles while servers fail one after the other */
+        int pause_error;              /* negative errno that led to it, or 0 */
+        enum child_stage pause_stage; /* of a start that failed on its way, or CHILD_STAGE_NONE */
+        struct list short_link;       /* among the manager's services that wait for what ran short */
+        usec_t since;                 /* when it entered its state, monotonic */
+        sd_event_source *timer;       /* of the state it is in; cancelled on leaving it */
+        usec_t shortage_delay;        /* doubles while shortages follow each other */
+        usec_t restart_delay;         /* doubles while servers fail one after the other */
         struct rate trigger;
         struct exitinfo last_exit;
         usec_t last_runtime;

@@ -85,7 +85,8 @@ static void enter_listening(struct service *service) {
 }
 
 static void log_pause(const struct service *service, usec_t delay) {
-        const char *program = service->def->command.items[0];
+        const struct service_def *def = service->def;
+        const char *step = service->pause_stage == CHILD_STAGE_NONE ? NULL : child_stage_names[service->pause_stage];
 
         switch (service->pause) {
         case PAUSE_SHORTAGE:
@@ -104,7 +105,9 @@ static void log_pause(const struct service *service, usec_t delay) {
                 return;
         default:
                 log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay)),
-                          "paused, clients wait: cannot start '%s': %s", program, err_text(service->pause_error));
+                          "paused, clients wait: cannot start '%s'%s%s: %s%s%s", def->command.items[0],
+                          def->root_dir ? " in root_dir " : "", def->root_dir ? def->root_dir : "", step ? step : "",
+                          step ? ": " : "", err_text(service->pause_error));
         }
 }
 
@@ -127,6 +130,7 @@ static void enter_paused(struct service *service) {
 static void pause_for(struct service *service, enum service_pause pause, int error) {
         service->pause = pause;
         service->pause_error = error;
+        service->pause_stage = CHILD_STAGE_NONE;
         servicefsm_post(service, SERVICE_EV_PAUSE);
 }
 
@@ -151,6 +155,7 @@ static void enter_running(struct service *service) {
         log_err_site(r);
         service->pause = shortage_is(r) ? PAUSE_SHORTAGE : PAUSE_PROGRAM;
         service->pause_error = r;
+        service->pause_stage = CHILD_STAGE_NONE;
         enter_paused(service);
 }
 
@@ -332,6 +337,7 @@ void servicefsm_on_ended(struct service *service, const struct process_end *end,
         if (end->launch_failed && current && end->reason == PROCESS_ENDED) {
                 service->pause = PAUSE_PROGRAM;
                 service->pause_error = -end->failure.error;
+                service->pause_stage = end->failure.stage;
                 if (service->state == SERVICE_LISTENING || service->state == SERVICE_FULL) {
                         servicefsm_post(service, SERVICE_EV_PAUSE);
                         return;

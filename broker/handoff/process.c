@@ -191,7 +191,7 @@ int process_start(struct process_host *host, const struct process_order *order, 
 void process_kill(struct process *process, int signal) {
         /* Every program leads a session, so its group has its number; a child that has not got that far yet is asked
          * directly, and ends when it unblocks its signals. */
-        if (kill(-process->launched.pid, signal) < 0)
+        if (process->policy.process_only || kill(-process->launched.pid, signal) < 0)
                 syscall(SYS_pidfd_send_signal, process->launched.pidfd, signal, NULL, 0);
 }
 

@@ -30,6 +30,7 @@ struct process *process_host_find(struct process_host *host, pid_t pid);
 
 struct process_policy {
         int stop_signal;
+        bool process_only;        /* signals are for the process alone, not for its group */
         usec_t stop_grace_period; /* from stop_signal to SIGKILL */
         usec_t max_runtime;       /* USEC_INFINITY: none */
 };
@@ -79,10 +80,11 @@ struct process_order {
 /* Starts a program and watches it. Returns 0, or a negative errno of launcher_start(). */
 int process_start(struct process_host *host, const struct process_order *order, struct process **ret);
 
-/* Sends the stop signal to its process group, once; SIGKILL follows when the grace period is over. */
+/* Sends the stop signal, once, to its process group, or to it alone as its policy says; SIGKILL follows when the grace
+ * period is over. */
 void process_stop(struct process *process, enum process_reason reason);
 
-/* Sends SIGNAL to its process group. */
+/* Sends SIGNAL likewise. */
 void process_kill(struct process *process, int signal);
 
 /* Stops watching it and frees the object; the program goes on. */

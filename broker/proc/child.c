@@ -6,6 +6,7 @@
  * (prctl(2), PR_SET_DUMPABLE). He can stop or kill this process, which leaves the parent as it is. */
 #include "proc/child.h"
 
+#include "proc/identity.h"
 #include "proc/rawcall.h"
 
 #include <errno.h>
@@ -14,13 +15,9 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #define KERNEL_SIGSET_SIZE 8
-
-/* These functions never return, so the sanitizers would never learn that their frames are gone. */
-#define IN_CHILD __attribute__((no_sanitize("address", "undefined")))
 
 IN_CHILD static _Noreturn void child_fail(struct child_report *report, enum child_stage stage, long error) {
         report->error = (int)-error;
@@ -75,39 +72,6 @@ IN_CHILD static void place_fds(struct child_order *order) {
         }
 }
 
-/* While we still may: limits, niceness. Then groups before the user, since afterwards there is no right to change
- * them. */
-IN_CHILD static void set_identity(struct child_order *order) {
-        const struct launch_plan *plan = order->plan;
-        const struct creds *creds = &plan->creds;
-
-        for (size_t i = 0; i < plan->rlimit_count; i++)
-                CHILD_TRY(order, CHILD_STAGE_RLIMITS,
-                          RAWCALL_4(prlimit64, 0, plan->rlimits[i].resource, &plan->rlimits[i].limit, 0));
-        if (plan->nice != PLAN_NICE_UNSET)
-                CHILD_TRY(order, CHILD_STAGE_NICE, RAWCALL_3(setpriority, 0, 0, plan->nice));
-        if (plan->umask != PLAN_UMASK_UNSET)
-                RAWCALL_1(umask, plan->umask);
-        if (creds->change_groups)
-                CHILD_TRY(order, CHILD_STAGE_GROUPS, RAWCALL_2(setgroups, creds->group_count, creds->groups));
-        if (creds->change_group)
-                CHILD_TRY(order, CHILD_STAGE_GID, RAWCALL_3(setresgid, creds->gid, creds->gid, creds->gid));
-        if (creds->change_user)
-                CHILD_TRY(order, CHILD_STAGE_UID, RAWCALL_3(setresuid, creds->uid, creds->uid, creds->uid));
-        /* As the user, so that a directory he may not enter is refused. */
-        if (plan->working_dir)
-                CHILD_TRY(order, CHILD_STAGE_WORKING_DIR, RAWCALL_1(chdir, plan->working_dir));
-        if (plan->no_new_privileges)
-                CHILD_TRY(order, CHILD_STAGE_NO_NEW_PRIVILEGES, RAWCALL_5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-        /* A change of credentials clears it, so it comes after. */
-        if (plan->death_signal != 0) {
-                CHILD_TRY(order, CHILD_STAGE_DEATH_SIGNAL,
-                          RAWCALL_5(prctl, PR_SET_PDEATHSIG, plan->death_signal, 0, 0, 0));
-                if (RAWCALL_0(getppid) != order->parent)
-                        child_fail(order->report, CHILD_STAGE_DEATH_SIGNAL, -ESRCH);
-        }
-}
-
 IN_CHILD static void patch_number(const struct child_patch *patch, uint64_t value) {
         char digits[CHILD_DIGITS];
         size_t n = 0;
@@ -151,13 +115,18 @@ IN_CHILD static void fill_numbers(struct child_order *order) {
 IN_CHILD int child_main(void *userdata) {
         struct child_order *order = userdata;
         const uint64_t no_signals = 0;
+        enum child_stage stage = CHILD_STAGE_NONE;
+        long r;
 
         leave_table(order);
         if (order->plan->new_session)
                 CHILD_TRY(order, CHILD_STAGE_SESSION, RAWCALL_0(setsid));
         place_fds(order);
-        set_identity(order);
+        /* Before the limits: a pidfd takes a descriptor. */
         fill_numbers(order);
+        r = identity_assume(order->plan, order->parent, &stage);
+        if (r < 0)
+                child_fail(order->report, stage, r);
         CHILD_TRY(order, CHILD_STAGE_SIGNALS,
                   RAWCALL_4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, KERNEL_SIGSET_SIZE));
         child_fail(order->report, CHILD_STAGE_EXEC, RAWCALL_3(execve, order->plan->path, order->argv, order->envp));

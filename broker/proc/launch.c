@@ -10,6 +10,7 @@
 #include "proc/rawcall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,6 +45,7 @@ struct slot {
         struct child_order order;
         size_t used; /* of the scratch */
         bool overflow;
+        int apart_fd; /* of a child apart: at its end once the child has exec'ed or died; -EBADF */
 };
 
 struct launcher {
@@ -61,15 +63,22 @@ const char *const child_stage_names[CHILD_STAGE_N] = {
         [CHILD_STAGE_UNSHARE] = "leaving the descriptor table",
         [CHILD_STAGE_SESSION] = "starting a session",
         [CHILD_STAGE_FDS] = "placing descriptors",
+        [CHILD_STAGE_PIDFD] = "opening its pidfd",
+        [CHILD_STAGE_OOM_SCORE_ADJ] = "setting oom_score_adj",
         [CHILD_STAGE_RLIMITS] = "setting ulimits",
         [CHILD_STAGE_NICE] = "setting nice",
+        [CHILD_STAGE_CPUSET] = "setting cpuset",
+        [CHILD_STAGE_ROOT_DIR] = "entering root_dir",
         [CHILD_STAGE_GROUPS] = "setting groups",
         [CHILD_STAGE_GID] = "changing the group",
+        [CHILD_STAGE_BOUNDING] = "dropping capabilities",
+        [CHILD_STAGE_KEEP_CAPS] = "keeping capabilities",
         [CHILD_STAGE_UID] = "changing the user",
+        [CHILD_STAGE_CAPABILITIES] = "setting capabilities",
+        [CHILD_STAGE_AMBIENT] = "adding capabilities",
         [CHILD_STAGE_WORKING_DIR] = "entering working_dir",
         [CHILD_STAGE_NO_NEW_PRIVILEGES] = "setting no_new_privileges",
         [CHILD_STAGE_DEATH_SIGNAL] = "tying its life to the broker's",
-        [CHILD_STAGE_PIDFD] = "opening its pidfd",
         [CHILD_STAGE_SIGNALS] = "unblocking signals",
         [CHILD_STAGE_EXEC] = "executing the program",
 };
@@ -92,6 +101,8 @@ int launcher_new(enum launch_mode mode, struct launcher **ret) {
                 free(launcher);
                 return err_raise(-ENOMEM);
         }
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                launcher->slots[i].apart_fd = -EBADF;
         launcher->mode = RAWCALL_NATIVE ? mode : LAUNCH_VFORK;
         launcher->pidfdid = kernel_has_pidfs();
         launcher->pid = getpid();
@@ -149,9 +160,21 @@ static int slot_map(struct slot *slot) {
         return 0;
 }
 
+/* The kernel clears the tid of a child in our memory; for one apart that is left to us. */
+static bool slot_is_busy(struct launcher *launcher, size_t at) {
+        struct slot *slot = &launcher->slots[at];
+        char nothing;
+
+        if (slot->apart_fd >= 0 && read(slot->apart_fd, &nothing, 1) == 0) {
+                slot->apart_fd = fd_close(slot->apart_fd);
+                __atomic_store_n(&launcher->reports[at].tid, 0, __ATOMIC_RELEASE);
+        }
+        return report_tid(&launcher->reports[at]) != 0;
+}
+
 /* A failure stays until launcher_failure() has been asked for it. */
-static bool report_is_free(const struct child_report *report) {
-        return report_tid(report) == 0 && !report_has_failure(report);
+static bool slot_is_free(struct launcher *launcher, size_t at) {
+        return !slot_is_busy(launcher, at) && !report_has_failure(&launcher->reports[at]);
 }
 
 /* Round about, so that the slot tried first is the one that has had the longest time to become free. */
@@ -159,7 +182,7 @@ static int slot_find(struct launcher *launcher) {
         for (unsigned i = 0; i < SLOTS_MAX; i++) {
                 unsigned at = (launcher->next + i) % SLOTS_MAX;
 
-                if (report_is_free(&launcher->reports[at]))
+                if (slot_is_free(launcher, at))
                         return (int)at;
                 if (!launcher->slots[at].memory)
                         break;
@@ -172,7 +195,7 @@ static void kill_stuck(struct launcher *launcher) {
         usec_t now = clock_monotonic();
 
         for (size_t i = 0; i < SLOTS_MAX; i++)
-                if (report_tid(&launcher->reports[i]) != 0 && now - launcher->slots[i].started > SLOT_STUCK)
+                if (slot_is_busy(launcher, i) && now - launcher->slots[i].started > SLOT_STUCK)
                         kill(launcher->slots[i].pid, SIGKILL);
 }
 
@@ -182,7 +205,7 @@ static int slot_take(struct launcher *launcher, struct slot **ret) {
         struct slot *slot;
         int at, r;
 
-        if (report_is_free(&launcher->reports[0]))
+        if (slot_is_free(launcher, 0))
                 launcher->next = 0;
         at = slot_find(launcher);
         if (at < 0) {
@@ -369,6 +392,38 @@ static int clone_beside(struct slot *slot, struct launched *ret) {
         return 0;
 }
 
+/* A copy of our memory, and of our descriptor table. The pipe's writing end is the child's alone, out of the way of
+ * what it is to be given, so that the end shows its exec. */
+static int clone_apart(struct slot *slot, struct launched *ret) {
+        AUTO(fd_closep) int read_end = -EBADF, low = -EBADF, high = -EBADF;
+        int ends[2], highest = 2;
+        pid_t pid;
+
+        for (size_t i = 0; i < slot->order.fd_count; i++)
+                highest = MAX_OF(highest, slot->order.fds[i].to);
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+                return err_raise(-errno);
+        read_end = ends[0];
+        low = ends[1];
+        high = fcntl(low, F_DUPFD_CLOEXEC, highest + 1);
+        if (high < 0)
+                return err_raise(-errno);
+        low = fd_close(low);
+        slot->order.shared_fds_up_to = -1;
+        __atomic_store_n(&slot->order.report->tid, CHILD_BORN, __ATOMIC_RELEASE);
+        pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, CLONE_PIDFD | SIGCHLD, &slot->order,
+                    &ret->pidfd);
+        if (pid < 0) {
+                int r = -errno;
+
+                __atomic_store_n(&slot->order.report->tid, 0, __ATOMIC_RELEASE);
+                return err_raise(r);
+        }
+        slot->apart_fd = take_fd(read_end);
+        ret->pid = pid;
+        return 0;
+}
+
 /* A copy of our memory under valgrind, ours elsewhere; either way the child has its words when this returns. */
 static int clone_vfork(struct slot *slot, struct launched *ret) {
         pid_t pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD,
@@ -389,6 +444,14 @@ static int clone_vfork(struct slot *slot, struct launched *ret) {
         return 0;
 }
 
+static int clone_child(const struct launcher *launcher, struct slot *slot, struct launched *ret) {
+        const struct plan_rare *rare = slot->order.plan->rare;
+
+        if (launcher->mode != LAUNCH_BESIDE)
+                return clone_vfork(slot, ret);
+        return rare && rare->oom_score_adj[0] ? clone_apart(slot, ret) : clone_beside(slot, ret);
+}
+
 int launcher_start(struct launcher *launcher, const struct launch_request *request, struct launched *ret) {
         struct launched launched;
         struct slot *slot = NULL;
@@ -404,7 +467,7 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
         /* Nothing is delivered to a child that still has our memory; it unblocks as the last thing before exec. */
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &saved);
-        r = launcher->mode == LAUNCH_BESIDE ? clone_beside(slot, &launched) : clone_vfork(slot, &launched);
+        r = clone_child(launcher, slot, &launched);
         sigprocmask(SIG_SETMASK, &saved, NULL);
         if (r < 0)
                 return r;
@@ -427,9 +490,9 @@ bool launcher_failure(struct launcher *launcher, const struct launched *launched
         return true;
 }
 
-bool launcher_is_idle(const struct launcher *launcher) {
+bool launcher_is_idle(struct launcher *launcher) {
         for (size_t i = 0; i < SLOTS_MAX; i++)
-                if (report_tid(&launcher->reports[i]) != 0)
+                if (slot_is_busy(launcher, i))
                         return false;
         return true;
 }

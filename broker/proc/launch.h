@@ -6,6 +6,10 @@
  * then the child shares our table too (CLONE_FILES), its first act is to leave it with the few low descriptors it
  * needs, and only for that do we wait. t/bench/spawnhold measures what this is about.
  *
+ * A plan with an oom_score_adj cannot be started beside us, since that belongs to the memory and not to the process:
+ * such a child gets a copy of our memory, as from fork(2), and a pipe tells when it has exec'ed. It holds us while the
+ * page tables are copied, and not until exec as vfork(2) would, which a user could make for ever by stopping it.
+ *
  * A copy of the table also keeps descriptors open that the parent closes meanwhile, until the child has exec'ed:
  * what is watched by epoll has to be taken out by EPOLL_CTL_DEL, closing alone does not do it. */
 #pragma once
@@ -26,15 +30,22 @@ enum child_stage {
         CHILD_STAGE_UNSHARE,
         CHILD_STAGE_SESSION,
         CHILD_STAGE_FDS,
+        CHILD_STAGE_PIDFD,
+        CHILD_STAGE_OOM_SCORE_ADJ,
         CHILD_STAGE_RLIMITS,
         CHILD_STAGE_NICE,
+        CHILD_STAGE_CPUSET,
+        CHILD_STAGE_ROOT_DIR,
         CHILD_STAGE_GROUPS,
         CHILD_STAGE_GID,
+        CHILD_STAGE_BOUNDING,
+        CHILD_STAGE_KEEP_CAPS,
         CHILD_STAGE_UID,
+        CHILD_STAGE_CAPABILITIES,
+        CHILD_STAGE_AMBIENT,
         CHILD_STAGE_WORKING_DIR,
         CHILD_STAGE_NO_NEW_PRIVILEGES,
         CHILD_STAGE_DEATH_SIGNAL,
-        CHILD_STAGE_PIDFD,
         CHILD_STAGE_SIGNALS,
         CHILD_STAGE_EXEC,
         CHILD_STAGE_N,
@@ -92,7 +103,7 @@ bool launcher_failure(struct launcher *launcher, const struct launched *launched
 
 /* Whether no child reads our memory any more: then plans may be changed or freed. A child takes as long as its exec
  * does, which can be for ever: its user may stop it, its working_dir may hang. So nobody waits for it. */
-bool launcher_is_idle(const struct launcher *launcher);
+bool launcher_is_idle(struct launcher *launcher);
 
 /* Whether programs get LISTEN_PIDFDID: the kernel has a file system for pidfds (Linux 6.9). */
 bool launcher_has_pidfdid(const struct launcher *launcher);

@@ -28,6 +28,8 @@ static void test_plain(void **state UNUSED) {
         check("A=a b  c # comment\n", "A<a b  c>1:1|", "");
         check("A=a#b\nB=#b\nC= #b\n", "A<a#b>1:1|B<>2:1|C<>3:1|", "");
         check("A=b=c\n", "A<b=c>1:1|", "");
+        check("A: 1\nB:2\nC : 'x'\nexport D: a=b:c\nE:\nF=a:b\n",
+              "A<1>1:1|B<2>2:1|C<x>3:1|D<a=b:c>4:8|E<>5:1|F<a:b>6:1|", "");
         check("A\nB # comment\n", "A<(own)>1:1|B<(own)>2:1|", "");
         check("export A=1\nexport\tB=2\nexport C\nexport=1\nexported=2\n",
               "A<1>1:8|B<2>2:8|C<(own)>3:8|export<1>4:1|exported<2>5:1|", "");
@@ -43,6 +45,7 @@ static void test_quotes(void **state UNUSED) {
         check("A=\"a\\nb\\tc\\\\d\\\"e\\$f\\x\"\n", "A<a\nb\tc\\d\"e$f\\x>1:1|", "");
         check("A=\"x\" # comment\nB='' \n", "A<x>1:1|B<>2:1|", "");
         check("A=\"two\nlines\"\nB=1\n", "A<two\nlines>1:1|B<1>3:1|", "");
+        check("A='it\\'s' # so\nB='C:\\x'\n", "A<it's>1:1|B<C:\\x>2:1|", "");
         check("A='it''s'\n", "", "x.env:1:7: has text after the closing quote\n");
 }
 

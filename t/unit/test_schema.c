@@ -40,7 +40,7 @@ static void check_value(const struct key *key, const char *written) {
         AUTO(buf_deinit) struct buf text = BUF_NULL, out = BUF_NULL;
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
         AUTO(yaml_document_deinit) struct yaml_document document = YAML_DOCUMENT_NULL;
-        _Alignas(max_align_t) char field[64] = {0}, copy[64] = {0};
+        _Alignas(max_align_t) char field[FIELD_SIZE_MAX] = {0}, copy[FIELD_SIZE_MAX] = {0};
         struct decoder dec = {.diag = &diag};
         struct printer printer = {.out = &out, .indent = 0};
 
@@ -92,7 +92,7 @@ static void test_defaults(void **state UNUSED) {
         assert_yes(def.max_runtime == USEC_INFINITY);
         assert_yes(def.groups);
         assert_yes(def.umask == UMASK_UNSET);
-        assert_yes(def.nice == NICE_UNSET);
+        assert_yes(def.nice == ADJUSTMENT_UNSET);
         assert_yes(def.pass_environment.all);
         assert_int_equal(def.stderr_to.kind, OUTPUT_LOG);
         assert_int_equal(def.instances, 100);
