@@ -230,7 +230,7 @@ static void address_key(const struct addr *addr, const struct listen_options *op
                 buf_add_string(out, addr->sockaddr.un.sun_path);
                 return;
         }
-        if (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0)
+        if (addr_is_any_port(addr))
                 return;
         addr_format(addr, out);
         if (options->bind_to_device)

@@ -7,15 +7,9 @@ static const char *only_once(const struct addr *addr) {
                 return "an inherited socket";
         if (addr->form == ADDR_FIFO)
                 return "a FIFO";
-        switch (addr->sockaddr.sa.sa_family) {
-        case AF_INET:
-        case AF_INET6:
+        if (addr_is_ip(addr))
                 return NULL;
-        case AF_UNIX:
-                return "an AF_UNIX socket";
-        default:
-                return "this address";
-        }
+        return addr->sockaddr.sa.sa_family == AF_UNIX ? "an AF_UNIX socket" : "this address";
 }
 
 static bool is_for_one(const struct service_def *def) {

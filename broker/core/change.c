@@ -69,13 +69,10 @@ static struct port *find_port(const struct service *service, const struct port_r
 /* An open socket of that very address: its own, or that of a service that gives it up. Where the kernel chose the port,
  * only the service itself can mean it. */
 static struct port *find_open(struct reload *reload, const struct change *change, const struct port_request *request) {
-        const struct addr *addr = request->addr;
-        bool any_port =
-                addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family != AF_UNIX && addr_port(&addr->sockaddr) == 0;
         struct port *port = change->is_new ? NULL : find_port(change->service, request);
         struct service *service;
 
-        if (port || any_port)
+        if (port || addr_is_any_port(request->addr))
                 return port;
         list_for_each(service, &reload->manager->services, link) {
                 if (service->keeps_ports || service == change->service)
@@ -87,6 +84,27 @@ static struct port *find_open(struct reload *reload, const struct change *change
         return NULL;
 }
 
+static void give_back(struct port *port) {
+        if (!port->stays) {
+                port_close(port);
+                return;
+        }
+        port->stays = false;
+        port_undo_open_up(port);
+}
+
+/* The first worker's socket for the address that CHANGE takes next: all take them in the same order. */
+static const struct port *first_port(const struct change *change) {
+        const struct change *first = change->first;
+
+        if (!first)
+                return NULL;
+        /* One that stays as it is has taken nothing, and has what its definition says. */
+        if (first->keep || first->same_program)
+                return first->service->ports[change->port_count];
+        return first->ports[change->port_count];
+}
+
 static void take_port(struct reload *reload, struct change *change, size_t listen_index,
                       const struct port_request *request) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
@@ -96,6 +114,8 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
         if (port) {
                 port->stays = true;
                 port->options_differ = !listen_options_equal(&port->def->options, &request->def->options);
+                if (request->def->options.reuse_port == 1)
+                        port_open_up(port);
         } else if (request->inherited && request->inherited->taken) {
                 report(reload, change, listen_index, "the inherited socket is used by another service");
                 return;
@@ -108,10 +128,7 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
         }
         port->next_listen_index = listen_index;
         if (add_port(change, port) < 0) {
-                if (port->stays)
-                        port->stays = false;
-                else
-                        port_close(port);
+                give_back(port);
                 report(reload, change, listen_index, "out of memory");
         }
 }
@@ -138,7 +155,8 @@ static void take_ports(struct reload *reload, struct change *change) {
                 const struct listen_def *def = &change->def->listen.items[i];
 
                 for (size_t j = 0; j < def->addrs.count; j++) {
-                        const struct port_request request = {.def = def, .addr = &def->addrs.items[j]};
+                        const struct port_request request = {
+                                .def = def, .addr = &def->addrs.items[j], .beside = first_port(change)};
 
                         if (request.addr->form == ADDR_INHERITED)
                                 take_inherited(reload, change, i, request.addr);
@@ -164,6 +182,7 @@ static int make_program(struct reload *reload, struct change *change) {
         struct manager *manager = reload->manager;
         AUTO(freep) const char **names = calloc(change->port_count + 1, sizeof(*names));
         AUTO(freep) int *fds = calloc(change->port_count + 1, sizeof(*fds));
+        AUTO(diag_deinit) struct diag said_already = DIAG_NULL;
         struct program_request request = {
                 .plan = {.base = &manager->base, .def = change->def, .fd_names = names, .fd_count = change->port_count},
                 .service = change->service,
@@ -184,11 +203,11 @@ static int make_program(struct reload *reload, struct change *change) {
                 request.plan.fd_count = 1;
                 request.listener_count = 0;
         }
-        return program_new(&request, &change->program, reload->diag);
+        return program_new(&request, &change->program, change->first ? &said_already : reload->diag);
 }
 
 void change_classify(struct reload *reload, struct change *change) {
-        struct service *old = manager_find(reload->manager, change->def->name);
+        struct service *old = manager_find(reload->manager, change->name);
 
         change->service = old;
         change->is_new = !old;
@@ -201,18 +220,17 @@ void change_classify(struct reload *reload, struct change *change) {
         old->keeps_ports = change->keep || change->same_program;
 }
 
-void change_prepare(struct reload *reload, struct change *change) {
+static void prepare(struct reload *reload, struct change *change) {
         size_t errors = reload->diag->errors;
         int r = 0;
 
-        if (change->keep || change->same_program)
-                return;
         if (change->is_new) {
-                r = service_new(reload->manager, change->def, &change->service);
+                r = service_new(reload->manager, change->name, change->def, &change->service);
                 if (r < 0) {
                         report(reload, change, 0, "out of memory");
                         return;
                 }
+                change->service->worker = change->worker;
         }
         take_ports(reload, change);
         check_ports(reload, change);
@@ -222,13 +240,21 @@ void change_prepare(struct reload *reload, struct change *change) {
                 report(reload, change, 0, err_text(r));
 }
 
+void change_prepare(struct reload *reload, struct change *change) {
+        struct change *first = change->first ? change->first : change;
+        size_t errors = reload->diag->errors;
+
+        /* Workers have one definition, and one message about it is enough. */
+        if (change->keep || change->same_program || first->failed)
+                return;
+        prepare(reload, change);
+        first->failed = reload->diag->errors > errors;
+}
+
 void change_discard(struct change *change) {
         change->program = program_free(change->program);
         for (size_t j = 0; j < change->port_count; j++)
-                if (change->ports[j]->stays)
-                        change->ports[j]->stays = false;
-                else
-                        port_close(change->ports[j]);
+                give_back(change->ports[j]);
         free(change->ports);
         if (change->is_new && change->service) {
                 service_free(change->service); /* with its definition */

@@ -51,12 +51,29 @@ static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint3
         return 0;
 }
 
+/* The address to bind, which is the definition's but for a port that the kernel has chosen already. */
+static struct addr port_bind_addr(const struct port_request *request) {
+        struct addr addr = *request->addr;
+        in_port_t number;
+
+        if (!request->beside || !addr_is_any_port(&addr))
+                return addr;
+        number = htons((uint16_t)addr_port(&request->beside->bound));
+        if (addr.sockaddr.sa.sa_family == AF_INET6)
+                addr.sockaddr.in6.sin6_port = number;
+        else
+                addr.sockaddr.in.sin_port = number;
+        return addr;
+}
+
 static int port_find_fd(const struct port_request *request, struct buf *why) {
         struct stat st;
         int fd, r;
 
         if (!request->inherited) {
-                fd = listen_open(request->addr, &request->def->options, why);
+                const struct addr addr = port_bind_addr(request);
+
+                fd = listen_open(&addr, &request->def->options, why);
                 return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
         }
         fd = request->inherited->fd;
@@ -153,6 +170,24 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
         if (r == 0 && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
                 r = unixpath_link(port->addr.sockaddr.un.sun_path, &def->options, why);
         return r;
+}
+
+static void port_set_reuse(struct port *port, int on) {
+        setsockopt(port->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+void port_open_up(struct port *port) {
+        if (port->inherited || !addr_is_ip(&port->addr) || port->def->options.reuse_port == 1)
+                return;
+        port->opened_up = true;
+        port_set_reuse(port, 1);
+}
+
+void port_undo_open_up(struct port *port) {
+        if (!port->opened_up)
+                return;
+        port->opened_up = false;
+        port_set_reuse(port, 0);
 }
 
 int port_watch(struct port *port, bool on) {

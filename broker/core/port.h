@@ -22,6 +22,7 @@ struct port {
         struct listen_file file;  /* which one its path was, for its end */
         bool shared;              /* others have had it, or still have: a server, whoever started us */
         bool options_differ;      /* of the new definition, while it stays */
+        bool opened_up;           /* others may share its address, only since definitions are changing */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
         socklen_t bound_size;     /* of bound; 0 where it says less than the connection itself: all addresses */
@@ -31,12 +32,14 @@ struct port {
         unsigned burst;      /* connections to accept at the next wake-up */
 };
 
-/* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Not watched yet.
- * Returns 0, or a negative errno with a sentence in WHY. */
+/* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to
+ * choose the port, that of BESIDE is taken, unless it is NULL. Not watched yet. Returns 0, or a negative errno with a
+ * sentence in WHY. */
 struct port_request {
         const struct listen_def *def;
         const struct addr *addr;
         struct inherited *inherited;
+        const struct port *beside;
 };
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
 
@@ -46,6 +49,11 @@ struct port *port_close(struct port *port);
 
 /* Applies what a new definition of the same address can change on an open socket. As port_open(). */
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why);
+
+/* While definitions are changing: lets a socket that is to share its address from now on be joined by others
+ * (SO_REUSEPORT, which the kernel takes on an open socket as well); and takes that back. */
+void port_open_up(struct port *port);
+void port_undo_open_up(struct port *port);
 
 /* Watches it for traffic, or stops. Idempotent. */
 int port_watch(struct port *port, bool on);

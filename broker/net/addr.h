@@ -55,6 +55,11 @@ static inline bool addr_is_unix_path(const struct addr *addr) {
                addr->sockaddr.un.sun_path[0] == '/';
 }
 
+static inline bool addr_is_ip(const struct addr *addr) {
+        return addr->form == ADDR_SOCKET &&
+               (addr->sockaddr.sa.sa_family == AF_INET || addr->sockaddr.sa.sa_family == AF_INET6);
+}
+
 /* Whether connections can be accepted from it: stream and seqpacket sockets, not datagrams, not FIFOs. An inherited
  * socket is taken to be one until it is seen. */
 static inline bool addr_is_connectable(const struct addr *addr) {
@@ -69,6 +74,11 @@ void addr_format_host(const union sockaddr_any *sa, char out[ADDR_HOST_MAX]);
 
 /* The port of an AF_INET or AF_INET6 address in host order; 0 for any other family. */
 unsigned addr_port(const union sockaddr_any *sa);
+
+/* Whether the kernel is to choose its port. */
+static inline bool addr_is_any_port(const struct addr *addr) {
+        return addr_is_ip(addr) && addr_port(&addr->sockaddr) == 0;
+}
 
 /* Writes a bound or peer address of SIZE bytes for people: host:port, a path, @name, "unnamed". */
 void addr_format_sockaddr(const union sockaddr_any *sa, socklen_t size, struct buf *out);
