@@ -226,7 +226,7 @@ void check_service(struct decoder *dec, struct record *record) {
 
 /* Whether two sockets at this address would be in each other's way, and by which name that shows; "" where not. */
 static void address_key(const struct addr *addr, const struct listen_options *options, struct buf *out) {
-        if (addr->form == ADDR_FIFO || addr_is_unix_path(addr)) {
+        if (addr_has_path(addr)) {
                 buf_add_string(out, addr->sockaddr.un.sun_path);
                 return;
         }

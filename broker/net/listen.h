@@ -8,7 +8,8 @@
 
 /* Opens ADDR (not an inherited one) and returns a close-on-exec, non-blocking descriptor that listens, where it can. On
  * failure returns a negative errno and adds a sentence to WHY that names the step: "cannot bind 127.0.0.1:80: …".
- * A path that nobody listens on is replaced; one in use is -EADDRINUSE. An AF_UNIX path has its owner and mode before
+ * A path that nobody listens on is replaced; one in use is -EADDRINUSE. What was
+ * made of paths and symlinks is removed again. An AF_UNIX path has its owner and mode before
  * anybody can connect to it. */
 int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why);
 
