@@ -152,6 +152,43 @@ part 'symlinks' => sub {
         $t->stop;
 };
 
+part 'symlinks of a socket that stays' => sub {
+        my $a = 'listen: {address: %DIR%/a.sock, symlinks: [%s]}, wait: no, command: [cat]';
+        my $t = BrokerTest->new(services => 'a: {' . ($a =~ s/%s/%DIR%\/one, %DIR%\/two/r) . "}\n");
+
+        unlink $t->dir . '/two';
+        symlink 'elsewhere', $t->dir . '/two';
+        $t->write_conf('a: {' . ($a =~ s/%s/%DIR%\/three/r) . "}\n");
+        ok($t->reload, 'other symlinks, the same path');
+        ok(!-l $t->dir . '/one', 'the one that was taken away is gone');
+        is(readlink($t->dir . '/two'), 'elsewhere', 'but not the one that leads elsewhere by now');
+        is(readlink($t->dir . '/three'), $t->dir . '/a.sock', 'the new one is there');
+        is(line($t->connect('a')), "hi\n", 'the socket serves');
+        $t->write_conf('b: {listen: {address: %DIR%/b.sock, symlinks: [%DIR%/one]}, wait: no, command: [cat]}' . "\na: {" . ($a =~ s/%s/%DIR%\/four/r) . "}\n");
+        ok($t->reload, 'a new service takes a name that was free');
+        $t->write_conf("a: {" . ($a =~ s/%s/%DIR%\/one/r) . "}\n");
+        ok($t->reload, 'and the old one a name of the new one, which leaves');
+        is(readlink($t->dir . '/one'), $t->dir . '/a.sock', 'it leads to the old one');
+        ok(!-l $t->dir . '/four', 'whose own has gone');
+        $t->stop;
+};
+
+part 'symlinks and a reload that fails' => sub {
+        my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1);
+        my $a = "a: {listen: {address: %DIR%/a.sock, symlinks: [%DIR%/current, %DIR%/more]}, wait: no, command: [cat]}\n";
+        my $t = BrokerTest->new(services => $a);
+
+        $t->write_conf("a: {listen: [{address: %DIR%/b.sock, symlinks: [%DIR%/current]}, '127.0.0.1:" . $busy->sockport . "'], wait: no, command: [cat]}\n");
+        ok(!$t->reload, 'another path, and a port that is taken');
+        is(readlink($t->dir . "/$_"), $t->dir . '/a.sock', "$_ leads where it did") for qw(current more);
+        ok(!-e $t->dir . '/b.sock', 'the other path is not there');
+        $t->write_conf($a =~ s/, %DIR%\/more//r);
+        ok($t->reload, 'the next one succeeds');
+        ok(!-l $t->dir . '/more', 'and takes a symlink away');
+        is(readlink($t->dir . '/current'), $t->dir . '/a.sock', 'but not the other');
+        $t->stop;
+};
+
 part 'a path that is somebody else\'s by now' => sub {
         my $t = BrokerTest->new(services => "a: {listen: %DIR%/a.sock, wait: no, command: [cat]}\n");
         my $path = $t->dir . '/a.sock';

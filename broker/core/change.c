@@ -84,15 +84,6 @@ static struct port *find_open(struct reload *reload, const struct change *change
         return NULL;
 }
 
-static void give_back(struct port *port) {
-        if (!port->stays) {
-                port_close(port);
-                return;
-        }
-        port->stays = false;
-        port_undo_open_up(port);
-}
-
 /* The first worker's socket for the address that CHANGE takes next: all take them in the same order. */
 static const struct port *first_port(const struct change *change) {
         const struct change *first = change->first;
@@ -112,10 +103,7 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
         int r = 0;
 
         if (port) {
-                port->stays = true;
-                port->options_differ = !listen_options_equal(&port->def->options, &request->def->options);
-                if (request->def->options.reuse_port == 1)
-                        port_open_up(port);
+                r = port_keep(port, request->def);
         } else if (request->inherited && request->inherited->taken) {
                 report(reload, change, listen_index, "the inherited socket is used by another service");
                 return;
@@ -127,8 +115,9 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
                 }
         }
         port->next_listen_index = listen_index;
-        if (add_port(change, port) < 0) {
-                give_back(port);
+        if (r < 0 || add_port(change, port) < 0) {
+                if (!port->stays)
+                        port_close(port);
                 report(reload, change, listen_index, "out of memory");
         }
 }
@@ -254,7 +243,8 @@ void change_prepare(struct reload *reload, struct change *change) {
 void change_discard(struct change *change) {
         change->program = program_free(change->program);
         for (size_t j = 0; j < change->port_count; j++)
-                give_back(change->ports[j]);
+                if (!change->ports[j]->stays)
+                        port_close(change->ports[j]);
         free(change->ports);
         if (change->is_new && change->service) {
                 service_free(change->service); /* with its definition */

@@ -154,21 +154,26 @@ struct port *port_close(struct port *port) {
                 listen_remove(&port->addr, &port->def->options, &port->file);
                 port->fd = fd_close(port->fd);
         }
+        strlist_deinit(&port->old_links);
         free(port);
         return NULL;
 }
 
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why) {
+        const char *path = port->addr.sockaddr.un.sun_path;
         int r = port->inherited ? listen_adopt(port->fd, &def->options, why)
                                 : listen_apply(port->fd, &def->options, why);
 
         if (r == 0 && !port->inherited && port_is_connectable(port) &&
             listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
                 r = err_raise(-errno);
-        if (r == 0 && !port->inherited && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
-                r = unixpath_set_access(port->addr.sockaddr.un.sun_path, &def->options, why);
-        if (r == 0 && (addr_is_unix_path(&port->addr) || port->addr.form == ADDR_FIFO))
-                r = unixpath_link(port->addr.sockaddr.un.sun_path, &def->options, why);
+        if (r < 0 || !addr_has_path(&port->addr))
+                return r;
+        if (!port->inherited)
+                r = unixpath_set_access(path, &def->options, why);
+        if (r == 0)
+                r = unixpath_link(path, &def->options, why);
+        unixpath_unlink_links(path, &port->old_links);
         return r;
 }
 
@@ -176,18 +181,35 @@ static void port_set_reuse(struct port *port, int on) {
         setsockopt(port->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
-void port_open_up(struct port *port) {
+static void port_open_up(struct port *port) {
         if (port->inherited || !addr_is_ip(&port->addr) || port->def->options.reuse_port == 1)
                 return;
         port->opened_up = true;
         port_set_reuse(port, 1);
 }
 
-void port_undo_open_up(struct port *port) {
-        if (!port->opened_up)
-                return;
+int port_keep(struct port *port, const struct listen_def *def) {
+        const struct strlist *links = &port->def->options.symlinks;
+
+        port->stays = true;
+        port->options_differ = !listen_options_equal(&port->def->options, &def->options);
+        for (size_t i = 0; i < links->count; i++)
+                if (!strlist_has(&def->options.symlinks, links->items[i]) &&
+                    strlist_add(&port->old_links, links->items[i]) < 0)
+                        return -ENOMEM;
+        if (def->options.reuse_port == 1)
+                port_open_up(port);
+        return 0;
+}
+
+void port_restore(struct port *port) {
+        port->stays = false;
+        strlist_deinit(&port->old_links);
+        if (addr_has_path(&port->addr))
+                unixpath_restore_links(port->addr.sockaddr.un.sun_path, &port->def->options.symlinks);
+        if (port->opened_up)
+                port_set_reuse(port, 0);
         port->opened_up = false;
-        port_set_reuse(port, 0);
 }
 
 int port_watch(struct port *port, bool on) {

@@ -23,6 +23,7 @@ struct port {
         bool shared;              /* others have had it, or still have: a server, whoever started us */
         bool options_differ;      /* of the new definition, while it stays */
         bool opened_up;           /* others may share its address, only since definitions are changing */
+        struct strlist old_links; /* its symlinks that the new definition does not have */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
         socklen_t bound_size;     /* of bound; 0 where it says less than the connection itself: all addresses */
@@ -47,13 +48,16 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
  * NULL. */
 struct port *port_close(struct port *port);
 
-/* Applies what a new definition of the same address can change on an open socket. As port_open(). */
+/* Applies what DEF, for which it was kept, can change on an open socket. As port_open(). */
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why);
 
-/* While definitions are changing: lets a socket that is to share its address from now on be joined by others
- * (SO_REUSEPORT, which the kernel takes on an open socket as well); and takes that back. */
-void port_open_up(struct port *port);
-void port_undo_open_up(struct port *port);
+/* Marks it as staying, with DEF as its next definition, and does what has to be done before other sockets are opened: one
+ * that is to share its address from now on can be joined by others (SO_REUSEPORT, which the kernel takes on an open socket
+ * as well). Returns 0 or -ENOMEM. */
+int port_keep(struct port *port, const struct listen_def *def);
+
+/* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone, too. */
+void port_restore(struct port *port);
 
 /* Watches it for traffic, or stops. Idempotent. */
 int port_watch(struct port *port, bool on);

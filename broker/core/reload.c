@@ -46,6 +46,7 @@ static void adopt_port(struct service *service, const struct change *change, str
                 apply_options(service, port, def);
         port->def = def;
         port->stays = port->opened_up = false;
+        strlist_deinit(&port->old_links);
 }
 
 static void retire_program(struct service *service) {
@@ -228,8 +229,13 @@ static void prepare(struct reload *reload) {
 }
 
 static void discard(struct reload *reload) {
+        struct service *service;
+
         for (size_t i = 0; i < reload->count; i++)
                 change_discard(&reload->changes[i]);
+        list_for_each(service, &reload->manager->services, link)
+                for (size_t i = 0; i < service->port_count; i++)
+                        port_restore(service->ports[i]);
         free(reload->changes);
 }
 
