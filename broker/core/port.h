@@ -51,12 +51,13 @@ struct port *port_close(struct port *port);
 /* Applies what DEF, for which it was kept, can change on an open socket. As port_open(). */
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why);
 
-/* Marks it as staying, with DEF as its next definition, and does what has to be done before other sockets are opened: one
- * that is to share its address from now on can be joined by others (SO_REUSEPORT, which the kernel takes on an open socket
- * as well). Returns 0 or -ENOMEM. */
+/* Marks it as staying, with DEF as its next definition, and does what has to be done before other sockets are opened:
+ * one that is to share its address from now on can be joined by others (SO_REUSEPORT, which the kernel takes on an open
+ * socket as well). Returns 0 or -ENOMEM. */
 int port_keep(struct port *port, const struct listen_def *def);
 
-/* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone, too. */
+/* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone,
+ * too. */
 void port_restore(struct port *port);
 
 /* Watches it for traffic, or stops. Idempotent. */
