@@ -224,14 +224,14 @@ P
         $t->write_conf($three . "taken: {listen: '127.0.0.1:" . $busy->sockport . "', wait: no, command: [cat]}\n");
         ok(!$t->reload, 'a reload that fails');
         is_deeply([listening($port)], [$inode], 'leaves one socket');
-        like(BrokerTest::read_line($t->connect('web')), qr/reuse_port=0/, 'which others cannot join');
+        like(BrokerTest::read_line($t->connect('web')), qr/reuse_port=0/, 'which is not to be shared');
         $t->write_conf($three);
         ok($t->reload, 'the next one does not fail');
         is(scalar(listening($port)), 3, 'others join the socket that was open');
         is(scalar(grep { $_ == $inode } listening($port)), 1, 'which stays');
         $t->wait_message('server ended', service => 'web');
         is(scalar(keys %{ spread($t, 'web') }), 3, 'all of them serve');
-        like(BrokerTest::read_line($t->connect('web')), qr/reuse_port=1/, 'and may be joined');
+        like(BrokerTest::read_line($t->connect('web')), qr/reuse_port=1/, 'and theirs are to be shared');
         $t->stop;
 };
 

@@ -57,7 +57,7 @@ static struct port *find_port(const struct service *service, const struct port_r
         for (size_t i = 0; i < service->port_count; i++) {
                 struct port *port = service->ports[i];
 
-                if (port->stays || port->inherited != request->inherited)
+                if (port->stays || port->yields || port->inherited != request->inherited)
                         continue;
                 if (request->inherited || (addr_equal(&port->addr, request->addr) &&
                                            same_device(&port->def->options, &request->def->options)))
@@ -84,6 +84,56 @@ static struct port *find_open(struct reload *reload, const struct change *change
         return NULL;
 }
 
+/* Whether a socket that will be there after the reload is in the way of REQUEST. */
+static bool is_taken(const struct reload *reload, const struct port_request *request) {
+        bool shares = request->def->options.reuse_port == 1;
+
+        for (size_t i = 0; i < reload->count; i++) {
+                const struct change *change = &reload->changes[i];
+                bool stays = change->keep || change->same_program;
+                struct port *const *ports = stays ? change->service->ports : change->ports;
+                size_t count = stays ? change->service->port_count : change->port_count;
+
+                for (size_t j = 0; j < count; j++)
+                        if (port_is_in_way(ports[j], request->addr) &&
+                            !(shares && (ports[j]->opened_up || ports[j]->def->options.reuse_port == 1)))
+                                return true;
+        }
+        return false;
+}
+
+/* What keeps a new socket from being bound may be one that goes with the commit: 127.0.0.1:80, where it is to be 80.
+ * Returns whether it may be tried again. */
+static bool make_way(const struct reload *reload, const struct port_request *request) {
+        struct service *service;
+        bool found = false;
+
+        if (addr_is_any_port(request->addr) || is_taken(reload, request))
+                return false;
+        list_for_each(service, &reload->manager->services, link)
+                for (size_t i = 0; i < service->port_count && !service->keeps_ports; i++) {
+                        struct port *port = service->ports[i];
+
+                        if (port->stays || !port_is_in_way(port, request->addr))
+                                continue;
+                        port_give_way(port);
+                        found = true;
+                }
+        return found;
+}
+
+static int open_port(const struct reload *reload, const struct port_request *request, struct port **ret,
+                     struct buf *why) {
+        struct port_request again = *request;
+        int r = port_open(reload->manager->event, request, ret, why);
+
+        if (r != -EADDRINUSE || !make_way(reload, request))
+                return r;
+        buf_clear(why);
+        again.into_place = true;
+        return port_open(reload->manager->event, &again, ret, why);
+}
+
 /* The first worker's socket for the address that CHANGE takes next: all take them in the same order. */
 static const struct port *first_port(const struct change *change) {
         const struct change *first = change->first;
@@ -108,7 +158,7 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
                 report(reload, change, listen_index, "the inherited socket is used by another service");
                 return;
         } else {
-                r = port_open(reload->manager->event, request, &port, &why);
+                r = open_port(reload, request, &port, &why);
                 if (r < 0) {
                         report(reload, change, listen_index, why.size > 0 ? buf_text(&why) : err_text(r));
                         return;

@@ -66,16 +66,30 @@ static struct addr port_bind_addr(const struct port_request *request) {
         return addr;
 }
 
+static void set_reuse_port(int fd, int on) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+static int port_find_new_fd(const struct port_request *request, struct buf *why) {
+        const struct addr addr = port_bind_addr(request);
+        struct listen_options options = request->def->options;
+        int fd;
+
+        /* Both sides have to say so, for the moment; a TCP port remembers it towards programs of our own user. */
+        if (request->into_place)
+                options.reuse_port = 1;
+        fd = listen_open(&addr, &options, why);
+        if (fd >= 0 && request->def->options.reuse_port != 1 && request->into_place)
+                set_reuse_port(fd, 0);
+        return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
+}
+
 static int port_find_fd(const struct port_request *request, struct buf *why) {
         struct stat st;
         int fd, r;
 
-        if (!request->inherited) {
-                const struct addr addr = port_bind_addr(request);
-
-                fd = listen_open(&addr, &request->def->options, why);
-                return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
-        }
+        if (!request->inherited)
+                return port_find_new_fd(request, why);
         fd = request->inherited->fd;
         if (fstat(fd, &st) < 0 || (!S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode))) {
                 buf_printf(why, "the inherited descriptor '%s' is neither a socket nor a FIFO",
@@ -96,16 +110,19 @@ static void port_ask_type(struct port *port) {
                 port->addr.type = SOCK_DGRAM;
 }
 
+static bool is_any(const union sockaddr_any *sa) {
+        if (sa->sa.sa_family == AF_INET6)
+                return IN6_IS_ADDR_UNSPECIFIED(&sa->in6.sin6_addr);
+        return sa->sa.sa_family == AF_INET && sa->in.sin_addr.s_addr == INADDR_ANY;
+}
+
 /* A socket bound to one address gives it to all its connections; one bound to all addresses does not. */
 static void port_ask_bound(struct port *port) {
-        const struct in6_addr *in6 = &port->bound.in6.sin6_addr;
         socklen_t size = sizeof(port->bound);
 
-        if (getsockname(port->fd, &port->bound.sa, &size) < 0)
+        if (getsockname(port->fd, &port->bound.sa, &size) < 0 || is_any(&port->bound))
                 return;
-        if (port->bound.sa.sa_family == AF_INET && port->bound.in.sin_addr.s_addr == INADDR_ANY)
-                return;
-        if (port->bound.sa.sa_family == AF_INET6 && (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_V4MAPPED(in6)))
+        if (port->bound.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&port->bound.in6.sin6_addr))
                 return;
         port->bound_size = size;
 }
@@ -177,15 +194,11 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
         return r;
 }
 
-static void port_set_reuse(struct port *port, int on) {
-        setsockopt(port->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-}
-
 static void port_open_up(struct port *port) {
         if (port->inherited || !addr_is_ip(&port->addr) || port->def->options.reuse_port == 1)
                 return;
         port->opened_up = true;
-        port_set_reuse(port, 1);
+        set_reuse_port(port->fd, 1);
 }
 
 int port_keep(struct port *port, const struct listen_def *def) {
@@ -202,13 +215,32 @@ int port_keep(struct port *port, const struct listen_def *def) {
         return 0;
 }
 
+bool port_is_in_way(const struct port *port, const struct addr *addr) {
+        const union sockaddr_any *a = &port->bound, *b = &addr->sockaddr;
+
+        if (port->inherited || !addr_is_ip(&port->addr) || !addr_is_ip(addr) || port->addr.type != addr->type ||
+            addr_port(a) != addr_port(b))
+                return false;
+        if (a->sa.sa_family != b->sa.sa_family)
+                return is_any(a->sa.sa_family == AF_INET6 ? a : b);
+        if (is_any(a) || is_any(b))
+                return true;
+        return a->sa.sa_family == AF_INET6 ? IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr)
+                                           : a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+}
+
+void port_give_way(struct port *port) {
+        port->yields = true;
+        port_open_up(port);
+}
+
 void port_restore(struct port *port) {
-        port->stays = false;
+        port->stays = port->yields = false;
         strlist_deinit(&port->old_links);
         if (addr_has_path(&port->addr))
                 unixpath_restore_links(port->addr.sockaddr.un.sun_path, &port->def->options.symlinks);
         if (port->opened_up)
-                port_set_reuse(port, 0);
+                set_reuse_port(port->fd, 0);
         port->opened_up = false;
 }
 

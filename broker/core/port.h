@@ -23,6 +23,7 @@ struct port {
         bool shared;              /* others have had it, or still have: a server, whoever started us */
         bool options_differ;      /* of the new definition, while it stays */
         bool opened_up;           /* others may share its address, only since definitions are changing */
+        bool yields;              /* gives way to a new socket on its port: it cannot stay any more */
         struct strlist old_links; /* its symlinks that the new definition does not have */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
@@ -34,13 +35,14 @@ struct port {
 };
 
 /* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to
- * choose the port, that of BESIDE is taken, unless it is NULL. Not watched yet. Returns 0, or a negative errno with a
- * sentence in WHY. */
+ * choose the port, that of BESIDE is taken, unless it is NULL. INTO_PLACE: others have given way for it. Not watched
+ * yet. Returns 0, or a negative errno with a sentence in WHY. */
 struct port_request {
         const struct listen_def *def;
         const struct addr *addr;
         struct inherited *inherited;
         const struct port *beside;
+        bool into_place;
 };
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
 
@@ -55,6 +57,12 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
  * one that is to share its address from now on can be joined by others (SO_REUSEPORT, which the kernel takes on an open
  * socket as well). Returns 0 or -ENOMEM. */
 int port_keep(struct port *port, const struct listen_def *def);
+
+/* Whether it keeps ADDR, which is another one, from being bound. */
+bool port_is_in_way(const struct port *port, const struct addr *addr);
+
+/* Lets new sockets be bound in its place while it is still open. It is to be closed, or restored. */
+void port_give_way(struct port *port);
 
 /* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone,
  * too. */
