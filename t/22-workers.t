@@ -239,7 +239,7 @@ part 'a port that is taken' => sub {
         my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1);
         my $t = BrokerTest->new(later => 1);
 
-        $t->write_conf("web: {listen: {address: '127.0.0.1:" . $busy->sockport . "', reuse_port: yes}, wait: yes, workers: 4, command: [none-such]}\n");
+        $t->write_conf("web: {listen: {address: '127.0.0.1:" . $busy->sockport . "', reuse_port: yes}, wait: yes, workers: 4, command: [%DIR%/none-such]}\n");
         $t->start(ready => 0);
         is(($t->wait_exit // 0) >> 8, 1, 'the broker does not start');
         is(scalar(grep { $_ =~ /cannot bind/ } split /\n/, $t->log_text), 1, 'which is said once');
