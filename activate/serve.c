@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/notify.h"
 #include "config.h"
 #include "net/connenv.h"
 
@@ -216,7 +217,19 @@ static bool serve_is_refused(struct serve *serve) {
         return children_count_source(&serve->children, &source) >= serve->options->per_source;
 }
 
+/* Not in the name of systemd-socket-activate, which does not. */
+static void serve_report(const struct serve *serve, const char *text) {
+        AUTO(buf_deinit) struct buf message = BUF_NULL;
+        int r;
+
+        buf_add_string(&message, text);
+        r = serve->options->systemd ? 0 : notify_send(&message);
+        if (r < 0)
+                say_error("the supervisor (NOTIFY_SOCKET) cannot be told: %s", err_text(r));
+}
+
 static void serve_stop(struct serve *serve) {
+        serve_report(serve, "STOPPING=1");
         serve->state = SERVE_DRAINING;
         sockets_close(&serve->sockets);
 }
@@ -360,6 +373,7 @@ int serve(const struct options *options) {
         r = serve_init(&serve);
         if (r != 0)
                 return r;
+        serve_report(&serve, "READY=1");
         while (serve.state == SERVE_ACCEPTING || serve.children.count > 0 || serve.held.fd >= 0) {
                 r = serve_once(&serve);
                 if (r < 0) {

@@ -75,6 +75,8 @@ shows('defaults.yaml', qr/^  connection:(?:\n    .*)*\n    environment:\n      A
     qr/^  stdio:(?:\n    .*)*\n    stderr: socket$/m, qr/^  first:(?:\n    .*)*\n    main: yes$/m);
 shows('options.yaml', qr/keep_alive:\n +time: 60s\n +interval: 10s\n +probes: 5$/m,
     qr/^        ip_tos: 16$/m, qr/^        receive_buffer: 64K$/m, qr/^        directory_mode: "0750"$/m);
+shows('workers.yaml', qr/^  web:(?:\n    .*)*\n    workers: 1024$/m, qr/^  dns:(?:\n    .*)*\n    workers: 3$/m,
+    qr/^  alone:(?:\n    .*)*\n    workers: 1$/m);
 shows('broker.yaml', qr/\Abroker:\n  log:\n    format: journal\n    level: warning\nservices:\n\z/);
 
 # A definition file's directory is where its env_file is.

@@ -250,6 +250,30 @@ part '--fds' => sub {
         }
 };
 
+part 'the supervisor of --accept' => sub {
+        my $supervisor = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$DIR/notify") or die "notify: $!";
+        my $told = sub {
+                IO::Select->new($supervisor)->can_read($BrokerTest::TIMEOUT) or return;
+                $supervisor->recv(my $message, 4096);
+                return $message;
+        };
+        my $activate = ActivateTest->start(args => ['-a', '-l', "$DIR/told.sock", 'cat'], env => { NOTIFY_SOCKET => "$DIR/notify" });
+
+        is($told->(), 'READY=1', 'is told when it listens');
+        my $c = connect_to("$DIR/told.sock");
+        syswrite $c, "x\n";
+        is(BrokerTest::read_line($c), "x\n", 'who connects then is served');
+        $activate->signal('TERM');
+        is($told->(), 'STOPPING=1', 'and when it stops');
+        close $c;
+        is($activate->ended, 0, 'it ends well');
+        $activate = ActivateTest->start(args => ['-v', '-a', '-l', "$DIR/none.sock", 'cat'], env => { NOTIFY_SOCKET => "$DIR/nobody" });
+        ok($activate->line(qr/the supervisor \(NOTIFY_SOCKET\) cannot be told: No such file/), 'one that is not there is said');
+        ok(connect_to("$DIR/none.sock"), 'and changes nothing');
+        $activate->signal('TERM');
+        is($activate->ended, 0, 'it ends well');
+};
+
 part '--accept' => sub {
         my $activate = ActivateTest->start(
                 args => ['-v', '-a', '-l', '127.0.0.1:0', '-l', "$DIR/many.sock", $PROBE, '--out=stdout', '--echo', '--exit=9'],

@@ -142,6 +142,61 @@ part 'options of an open socket' => sub {
         $t->stop;
 };
 
+part 'another address on the same port' => sub {
+        my $port = free_port();
+        my $conf = sub { return join '', map { "$_->[0]: {listen: [" . join(', ', map { "\"$_\"" } @$_[1 .. $#$_]) . "], wait: no, command: [cat]}\n" } @_ };
+        my $t = BrokerTest->new(services => $conf->(['a', "127.0.0.1:$port"], ['b', "127.0.0.3:0"]));
+        my $serves = sub { return line(BrokerTest::connect_to("$_[0]:$port")) eq "hi\n" };
+        my $refused = sub { return !BrokerTest::connect_to("$_[0]:$port", may_fail => 1) };
+        my $running = $t->connect('a');
+
+        is(line($running), "hi\n", 'one address');
+        $t->write_conf($conf->(['a', $port], ['b', "127.0.0.3:0"]));
+        ok($t->reload, 'then all');
+        ok($serves->($_), "by $_") for qw(127.0.0.1 127.0.0.2);
+        is(line($running), "hi\n", 'who is being served does not notice');
+        $t->write_conf($conf->(['a', "127.0.0.1:$port", "127.0.0.2:$port"], ['b', "127.0.0.3:0"]));
+        ok($t->reload, 'then two of them');
+        ok($serves->($_), "by $_") for qw(127.0.0.1 127.0.0.2);
+        ok($refused->('127.0.0.4'), 'and by no other');
+        $t->write_conf($conf->(['b', "0.0.0.0:$port"]));
+        ok($t->reload, 'then all of them for another service');
+        ok($serves->($_), "by $_") for qw(127.0.0.1 127.0.0.2 127.0.0.4);
+
+        # What fails leaves everything as it was; what a first start would refuse is refused.
+        my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1);
+        $t->write_conf($conf->(['b', "127.0.0.1:$port", '127.0.0.1:' . $busy->sockport]));
+        ok(!$t->reload, 'a reload that fails');
+        ok($serves->($_), "by $_") for qw(127.0.0.1 127.0.0.2);
+        $t->write_conf($conf->(['b', "0.0.0.0:$port"], ['c', "127.0.0.1:$port"]));
+        ok(!$t->reload, 'all of them, and one of them, do not go together');
+        $t->write_conf($conf->(['c', "127.0.0.1:$port"], ['b', "0.0.0.0:$port"]));
+        ok(!$t->reload, 'nor the other way round');
+        $t->write_conf($conf->(['c', "127.0.0.1:$port"], ['b', $port]));
+        ok(!$t->reload, 'nor where both are new');
+        ok($serves->($_), "by $_") for qw(127.0.0.1 127.0.0.2);
+        $t->stop;
+};
+
+part 'another address on the same port, for datagrams and servers' => sub {
+        my $port = free_port();
+        my $conf = "a: {listen: ['%s$port', 'udp:%s$port'], wait: yes, command: [perl, %%DIR%%/server.pl]}\n";
+        my $t = BrokerTest->new(later => 1);
+        $t->write_file('server.pl', 'my @s = map { open my $s, "+<&=", $_; $s } 3, 4; print STDERR "reuse_port ", join(" ", map { unpack "i", getsockopt $_, 1, 15 } @s), "\n"; while (accept my $c, $s[0]) { syswrite $c, "pid=$$\n" }');
+        $t->write_conf(sprintf $conf, '127.0.0.1:', '127.0.0.1:');
+        $t->start;
+        my $pid = BrokerTest::read_line(BrokerTest::connect_to("127.0.0.1:$port"));
+        like($pid, qr/^pid=/, 'one address');
+        $t->write_conf(sprintf $conf, '', '');
+        ok($t->reload, 'then all');
+        ok($t->wait_message('server ended', service => 'a'), 'the server is told to end');
+        my $next = BrokerTest::read_line(BrokerTest::connect_to("127.0.0.2:$port"));
+        like($next, qr/^pid=/, 'the next one has the new socket');
+        isnt($next, $pid, 'and is another one');
+        ok($t->wait_message('reuse_port 0 0', service => 'a', $_ == 1 ? (-from => 0) : ()), 'neither time its sockets are to be shared') for 1, 2;
+        $t->stop;
+};
+
 part 'symlinks' => sub {
         my $t = BrokerTest->new(services => "a: {listen: {address: %DIR%/a.sock, symlinks: [%DIR%/current]}, wait: no, command: [cat]}\n");
 
@@ -149,6 +204,43 @@ part 'symlinks' => sub {
         ok($t->reload, 'another path, the same symlink');
         is(readlink($t->dir . '/current'), $t->dir . '/b.sock', 'it points to the new one');
         ok(!-e $t->dir . '/a.sock', 'the old one is gone');
+        $t->stop;
+};
+
+part 'symlinks of a socket that stays' => sub {
+        my $a = 'listen: {address: %DIR%/a.sock, symlinks: [%s]}, wait: no, command: [cat]';
+        my $t = BrokerTest->new(services => 'a: {' . ($a =~ s/%s/%DIR%\/one, %DIR%\/two/r) . "}\n");
+
+        unlink $t->dir . '/two';
+        symlink 'elsewhere', $t->dir . '/two';
+        $t->write_conf('a: {' . ($a =~ s/%s/%DIR%\/three/r) . "}\n");
+        ok($t->reload, 'other symlinks, the same path');
+        ok(!-l $t->dir . '/one', 'the one that was taken away is gone');
+        is(readlink($t->dir . '/two'), 'elsewhere', 'but not the one that leads elsewhere by now');
+        is(readlink($t->dir . '/three'), $t->dir . '/a.sock', 'the new one is there');
+        is(line($t->connect('a')), "hi\n", 'the socket serves');
+        $t->write_conf('b: {listen: {address: %DIR%/b.sock, symlinks: [%DIR%/one]}, wait: no, command: [cat]}' . "\na: {" . ($a =~ s/%s/%DIR%\/four/r) . "}\n");
+        ok($t->reload, 'a new service takes a name that was free');
+        $t->write_conf("a: {" . ($a =~ s/%s/%DIR%\/one/r) . "}\n");
+        ok($t->reload, 'and the old one a name of the new one, which leaves');
+        is(readlink($t->dir . '/one'), $t->dir . '/a.sock', 'it leads to the old one');
+        ok(!-l $t->dir . '/four', 'whose own has gone');
+        $t->stop;
+};
+
+part 'symlinks and a reload that fails' => sub {
+        my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1);
+        my $a = "a: {listen: {address: %DIR%/a.sock, symlinks: [%DIR%/current, %DIR%/more]}, wait: no, command: [cat]}\n";
+        my $t = BrokerTest->new(services => $a);
+
+        $t->write_conf("a: {listen: [{address: %DIR%/b.sock, symlinks: [%DIR%/current]}, '127.0.0.1:" . $busy->sockport . "'], wait: no, command: [cat]}\n");
+        ok(!$t->reload, 'another path, and a port that is taken');
+        is(readlink($t->dir . "/$_"), $t->dir . '/a.sock', "$_ leads where it did") for qw(current more);
+        ok(!-e $t->dir . '/b.sock', 'the other path is not there');
+        $t->write_conf($a =~ s/, %DIR%\/more//r);
+        ok($t->reload, 'the next one succeeds');
+        ok(!-l $t->dir . '/more', 'and takes a symlink away');
+        is(readlink($t->dir . '/current'), $t->dir . '/a.sock', 'but not the other');
         $t->stop;
 };
 

@@ -57,8 +57,8 @@ sub waits_for_end {
 }
 
 SKIP: {
-        skip 'only root can run as a user nobody else uses', 5 unless $> == 0;
-        skip 'prlimit(1) is not installed', 5 unless $have_prlimit;
+        skip 'only root can run as a user nobody else uses', 9 unless $> == 0;
+        skip 'prlimit(1) is not installed', 9 unless $have_prlimit;
         # The limit of processes counts those of the uid, so the broker runs as one that has no others.
         my $t = BrokerTest->new(later => 1);
         $t->write_conf(<<'Y');
@@ -67,7 +67,7 @@ Y
         my $uid = 54321;
         chown $uid, $uid, $t->dir, $t->dir . '/conf', glob($t->dir . '/conf/*');
         SKIP: {
-                skip 'the programs cannot be reached by another user', 5
+                skip 'the programs cannot be reached by another user', 9
                         if system('setpriv', "--reuid=$uid", "--regid=$uid", '--clear-groups', 'test', '-x', $BrokerTest::BROKER) != 0;
                 $t->start(wrap => ['setpriv', "--reuid=$uid", "--regid=$uid", '--clear-groups', 'prlimit', '--nproc=10:10']);
                 my @clients = map { $t->connect('few') } 1 .. 25;
@@ -80,6 +80,26 @@ Y
                         close $c;
                 }
                 is($answered, 25, 'whoever was accepted meanwhile is served too');
+                waits_for_end($t, 25);
+
+                # Accepted, held for want of a process, and then the service becomes one whose server accepts.
+                my ($held, @served);
+                while (!$held) {
+                        my $c = $t->connect('few');
+                        my $record = $t->wait_log(sub { ($_->{message} // '') eq 'connection accepted' || ($_->{to} // '') eq 'paused' });
+                        $record->{to} ? $held = $c : push @served, $c;
+                }
+                is(statistics($t, 'few')->{connections}, @served + 1, 'a connection that is held has a slot');
+                $t->write_conf("few: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve]}\n");
+                chown $uid, $uid, glob($t->dir . '/conf/*');
+                ok($t->reload, 'its service becomes wait: yes');
+                is(BrokerTest::read_all($held), '', 'nobody can serve it any more: it is closed');
+                is(statistics($t, 'few')->{connections}, scalar @served, 'its slot is given back');
+                close $_ for @served;
+                waits_for_end($t, 25 + @served);
+                my $c = $t->connect('few');
+                syswrite $c, "x\n";
+                like(BrokerTest::read_line($c), qr/^pid=\d+ /, 'the server takes the next one');
                 $t->stop;
         }
 }

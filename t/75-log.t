@@ -106,6 +106,37 @@ P
         is(scalar @{ $t->{log} }, 0, 'stderr gets nothing');
         $t->stop(ended => 1);
 }
+# A journal that does not read: the broker has the other end itself, and nobody takes anything from it.
+SKIP: {
+        skip 'mount namespaces are not permitted here', 5 if system('unshare -m true 2>/dev/null') != 0 || $> != 0;
+        my $t = BrokerTest->new(later => 1);
+        $t->write_conf("a: {listen: '\@stuck-%DIR%', wait: no, command: [cat]}\n", head => "broker: {log: {format: journal, level: debug}}\n");
+        $t->write_file('stuck.pl', <<'P');
+use IO::Socket::UNIX;
+use Socket;
+my $dir = shift;
+$^F = 1000;
+system('mount', '-t', 'tmpfs', 'none', '/run') == 0 or die;
+mkdir '/run/systemd';
+mkdir '/run/systemd/journal';
+our $journal = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => '/run/systemd/journal/socket') or die;
+open my $proof, '>', "$dir/bound";
+exec @ARGV;
+P
+        $t->start(wrap => ['unshare', '-m', $^X, $t->dir . '/stuck.pl', $t->dir]);
+        ok(-e $t->dir . '/bound', 'a journal that does not read');
+        my ($limit) = map { chomp; $_ } do { open my $fh, '<', '/proc/sys/net/unix/max_dgram_qlen'; <$fh> };
+        my $served = 0;
+        # Each is more than one entry.
+        for (0 .. $limit) {
+                my $c = BrokerTest::connect_to('@stuck-' . $t->dir);
+                syswrite $c, "x\n";
+                $served++ if (BrokerTest::read_line($c) // '') eq "x\n";
+        }
+        is($served, $limit + 1, 'does not hold the broker, once its queue is full');
+        is(scalar @{ $t->{log} }, 0, 'nor does anything else get what it does not take');
+        $t->stop;
+}
 SKIP: {
         skip 'there is a journal here', 1 if -e '/run/systemd/journal/socket';
         my $t = BrokerTest->new(head => "broker: {log: {format: journal}}\n", services => "a: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");

@@ -66,12 +66,11 @@ void check_warning(struct decoder *dec, const struct record *record, struct chec
         report(dec, record, place, decode_warning, buf_text(&text));
 }
 
-static bool is_written(const struct record *record, enum service_key id) {
+bool check_is_written(const struct record *record, enum service_key id) {
         return record->origins[id] == KEY_WRITTEN && !record->bad[id];
 }
 
-/* Takes back what `defaults:` said, where it does not fit this service. */
-static void take_back(struct decoder *dec, struct record *record, enum service_key id) {
+void check_take_back(struct decoder *dec, struct record *record, enum service_key id) {
         const struct key *key = check_key(id);
 
         if (!key_set_default(key, key_field(key, record->def)))
@@ -112,14 +111,15 @@ static void check_scope(struct decoder *dec, struct record *record, const struct
             key_applies(key, def))
                 return;
         if (record->origins[key->id] == KEY_DEFAULTED)
-                take_back(dec, record, key->id);
+                check_take_back(dec, record, key->id);
         else if (key->lenient && is_default(dec, record, key))
                 return;
         else if (key->scope == SCOPE_BOOT && def->wait)
                 check_warning(dec, record, CHECK_KEY(key->id),
                               "changes nothing; a server that starts on demand starts again with the next traffic");
         else
-                check_error(dec, record, CHECK_KEY(key->id), "is for %s", key_scope_text(key->scope));
+                check_error(dec, record, CHECK_KEY(key->id), "is for %s%s", key_scope_text(key->scope),
+                            key->instead ? key->instead : "");
 }
 
 static size_t count_sockets(const struct service_def *def) {
@@ -156,17 +156,18 @@ static void check_output(struct decoder *dec, struct record *record, enum servic
         if (record->bad[id] || output->kind != OUTPUT_SOCKET || !check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) ||
             !def->wait || def->handoff != HANDOFF_FDS)
                 return;
-        if (is_written(record, id))
+        if (check_is_written(record, id))
                 check_error(dec, record, CHECK_KEY(id),
                             "a server that gets its sockets as descriptors has no connection to write to; write "
                             "log, inherit, null or append:/path");
         else
-                take_back(dec, record, id);
+                check_take_back(dec, record, id);
 }
 
 static void check_restart(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
-        bool at_delay = is_written(record, SERVICE_RESTART_DELAY) || !is_written(record, SERVICE_RESTART_DELAY_MAX);
+        bool at_delay =
+                check_is_written(record, SERVICE_RESTART_DELAY) || !check_is_written(record, SERVICE_RESTART_DELAY_MAX);
 
         if (check_usable(record, SERVICE_RESTART_DELAY, SERVICE_RESTART_DELAY_MAX) &&
             def->restart_delay > def->restart_delay_max)
@@ -175,11 +176,11 @@ static void check_restart(struct decoder *dec, struct record *record) {
         if (!check_usable(record, SERVICE_MAIN, SERVICE_RESTART) || record->bad[SERVICE_WAIT] || !def->wait ||
             !def->main || def->restart == RESTART_NO)
                 return;
-        if (is_written(record, SERVICE_RESTART))
+        if (check_is_written(record, SERVICE_RESTART))
                 check_error(dec, record, CHECK_KEY(SERVICE_RESTART),
                             "contradicts main: yes, with which the broker ends when the server does");
         else
-                take_back(dec, record, SERVICE_RESTART);
+                check_take_back(dec, record, SERVICE_RESTART);
 }
 
 static void note_mark(const struct decoder *dec, const struct record *record, enum service_key id, struct mark *ret) {
@@ -225,13 +226,14 @@ void check_service(struct decoder *dec, struct record *record) {
         check_output(dec, record, SERVICE_STDERR);
         check_output(dec, record, SERVICE_STDOUT);
         check_restart(dec, record);
+        check_workers(dec, record);
         check_placeholders(dec, record);
         check_variables(dec, record);
 }
 
 /* Whether two sockets at this address would be in each other's way, and by which name that shows; "" where not. */
 static void address_key(const struct addr *addr, const struct listen_options *options, struct buf *out) {
-        if (addr->form == ADDR_FIFO || addr->form == ADDR_SPECIAL || addr_is_unix_path(addr)) {
+        if (addr->form == ADDR_SPECIAL || addr_has_path(addr)) {
                 buf_add_string(out, addr->sockaddr.un.sun_path);
                 return;
         }

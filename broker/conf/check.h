@@ -26,6 +26,7 @@ void check_across(struct decoder *dec, struct record *record, struct check *chec
 /* Parts of check_service() in files of their own. */
 void check_placeholders(struct decoder *dec, struct record *record);
 void check_variables(struct decoder *dec, struct record *record);
+void check_workers(struct decoder *dec, struct record *record);
 
 /* A place in a service. */
 struct check_place {
@@ -40,6 +41,12 @@ void check_error(struct decoder *dec, const struct record *record, struct check_
         PRINTF_LIKE(4, 5);
 void check_warning(struct decoder *dec, const struct record *record, struct check_place place, const char *format, ...)
         PRINTF_LIKE(4, 5);
+
+/* Whether the service itself says it, in a way that can be relied on. */
+bool check_is_written(const struct record *record, enum service_key id);
+
+/* Takes back what `defaults:` said, where it does not fit this service. */
+void check_take_back(struct decoder *dec, struct record *record, enum service_key id);
 
 /* The key of the table. */
 const struct key *check_key(enum service_key id);

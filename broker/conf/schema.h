@@ -73,6 +73,7 @@ enum service_key {
         SERVICE_MAX_RUNTIME,
         SERVICE_NON_BLOCKING,
         SERVICE_MAIN,
+        SERVICE_WORKERS,
         SERVICE_USER,
         SERVICE_GROUP,
         SERVICE_GROUP_ADD,
@@ -118,6 +119,7 @@ struct key {
         const char *meaning;        /* one line */
         const char *example;        /* what stands after "key: " */
         const char *missing;        /* of a required key: what to write */
+        const char *instead;        /* out of scope: what to write there ("; write …"); NULL: nothing */
         int64_t min, max;           /* of numbers, in the unit of the field */
         struct choices choices;
         const char *(*refuse)(const char *text); /* texts: NULL, or what is wrong with it ("is not …; write …") */

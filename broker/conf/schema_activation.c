@@ -198,6 +198,20 @@ static const struct key activation_keys[] = {
                 .meaning = "Whether the broker ends, with this server's exit status, when the server ends.",
                 .example = "yes",
         },
+        {
+                .name = "workers",
+                .id = SERVICE_WORKERS,
+                .type = &type_integer,
+                .offset = FIELD(workers),
+                .scope = SCOPE_SERVER,
+                .instead = "; in this version there are no workers with wait: no",
+                .min = 1,
+                .max = 1024,
+                .fallback = "1",
+                .meaning = "How many servers share the traffic; each has sockets of its own at the same addresses "
+                           "(reuse_port), and is started and ends by itself.",
+                .example = "4",
+        },
 };
 
 const struct key_group group_listen = {"Sockets", listen_key, LENGTH_OF(listen_key)};

@@ -13,6 +13,7 @@ static const struct key admission_keys[] = {
                 .type = &type_count,
                 .offset = FIELD(instances),
                 .scope = SCOPE_CONNECTION,
+                .instead = "; write workers for several servers",
                 .min = 1,
                 .max = COUNT_UNLIMITED - 1,
                 .fallback = "100",

@@ -31,6 +31,25 @@ uint64_t capabilities_def_set(const struct capabilities_def *list) {
         return set;
 }
 
+struct service_def *service_def_copy(const struct service_def *def) {
+        struct service_def *copy = calloc(1, sizeof(*copy));
+
+        if (!copy)
+                return NULL;
+        copy->mark = def->mark;
+        copy->command_mark = def->command_mark;
+        copy->user_mark = def->user_mark;
+        copy->group_mark = def->group_mark;
+        copy->group_add_mark = def->group_add_mark;
+        copy->root_dir_place = def->root_dir_place;
+        copy->oom_score_adj_place = def->oom_score_adj_place;
+        copy->name = strdup(def->name);
+        if (!copy->name || !section_copy(&section_service, def, copy) ||
+            strlist_copy(&def->env_file_values, &copy->env_file_values) < 0)
+                return service_def_free(copy);
+        return copy;
+}
+
 struct def_set *def_set_free(struct def_set *set) {
         if (!set)
                 return NULL;

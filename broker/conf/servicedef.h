@@ -159,6 +159,7 @@ struct service_def {
         usec_t max_runtime;
         bool non_blocking;
         bool main;
+        int workers; /* servers, each with sockets of its own */
 
         /* 3.3 */
         char *user;  /* NAME, UID or USER:GROUP; NULL: the broker's own */
@@ -220,6 +221,9 @@ uint64_t capabilities_def_set(const struct capabilities_def *list);
 /* Frees SET with all it holds; NULL is fine. Returns NULL. */
 struct def_set *def_set_free(struct def_set *set);
 struct service_def *service_def_free(struct service_def *def);
+
+/* A copy with everything but the marks' file names its own; NULL when memory ran out. */
+struct service_def *service_def_copy(const struct service_def *def);
 
 /* The service called NAME, or NULL. Borrowed. */
 const struct service_def *def_set_find(const struct def_set *set, const char *name);

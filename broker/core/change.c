@@ -51,7 +51,7 @@ static struct port *find_port(const struct service *service, const struct port_r
         for (size_t i = 0; i < service->port_count; i++) {
                 struct port *port = service->ports[i];
 
-                if (port->stays || port->inherited != request->inherited)
+                if (port->stays || port->yields || port->inherited != request->inherited)
                         continue;
                 if (request->inherited ||
                     (addr_equal(&port->addr, request->addr) &&
@@ -79,21 +79,66 @@ static struct port *find_open(struct reload *reload, const struct change *change
         return NULL;
 }
 
-/* Whether it is we who have that address: what cannot be changed on a socket takes a new one, which the old one may be
- * in the way of until the reload is done. */
-static bool is_ours(const struct reload *reload, const struct addr *addr) {
-        struct service *service;
+/* Whether a socket that will be there after the reload is in the way of REQUEST. */
+static bool is_taken(const struct reload *reload, const struct port_request *request) {
+        bool shares = request->def->options.reuse_port == 1;
 
-        list_for_each(service, &reload->manager->services, link) {
-                for (size_t i = 0; i < service->port_count; i++) {
-                        struct addr open = service->ports[i]->addr;
+        for (size_t i = 0; i < reload->count; i++) {
+                const struct change *change = &reload->changes[i];
+                bool stays = change->keep || change->same_program;
+                struct port *const *ports = stays ? change->service->ports : change->ports;
+                size_t count = stays ? change->service->port_count : change->port_count;
 
-                        open.protocol = addr->protocol;
-                        if (!service->ports[i]->inherited && !addr_is_any_port(addr) && addr_equal(&open, addr))
+                for (size_t j = 0; j < count; j++)
+                        if (port_is_in_way(ports[j], request->addr) &&
+                            !(shares && (ports[j]->opened_up || ports[j]->def->options.reuse_port == 1)))
                                 return true;
-                }
         }
         return false;
+}
+
+/* What keeps a new socket from being bound may be one that goes with the commit: 127.0.0.1:80, where it is to be 80.
+ * Returns whether it may be tried again. */
+static bool make_way(const struct reload *reload, const struct port_request *request) {
+        struct service *service;
+        bool found = false;
+
+        if (addr_is_any_port(request->addr) || is_taken(reload, request))
+                return false;
+        list_for_each(service, &reload->manager->services, link)
+                for (size_t i = 0; i < service->port_count && !service->keeps_ports; i++) {
+                        struct port *port = service->ports[i];
+
+                        if (port->stays || !port_is_in_way(port, request->addr))
+                                continue;
+                        port_give_way(port);
+                        found = true;
+                }
+        return found;
+}
+
+static int open_port(const struct reload *reload, const struct port_request *request, struct port **ret,
+                     struct buf *why) {
+        struct port_request again = *request;
+        int r = port_open(reload->manager->event, request, ret, why);
+
+        if (r != -EADDRINUSE || !make_way(reload, request))
+                return r;
+        buf_clear(why);
+        again.into_place = true;
+        return port_open(reload->manager->event, &again, ret, why);
+}
+
+/* The first worker's socket for the address that CHANGE takes next: all take them in the same order. */
+static const struct port *first_port(const struct change *change) {
+        const struct change *first = change->first;
+
+        if (!first)
+                return NULL;
+        /* One that stays as it is has taken nothing, and has what its definition says. */
+        if (first->keep || first->same_program)
+                return first->service->ports[change->port_count];
+        return first->ports[change->port_count];
 }
 
 static void take_port(struct reload *reload, struct change *change, size_t listen_index,
@@ -103,27 +148,20 @@ static void take_port(struct reload *reload, struct change *change, size_t liste
         int r = 0;
 
         if (port) {
-                port->stays = true;
-                port->options_differ = !listen_options_equal(&port->def->options, &request->def->options);
+                r = port_keep(port, request->def);
         } else if (request->inherited && request->inherited->taken) {
                 report(reload, change, listen_index, "the inherited socket is used by another service");
                 return;
         } else {
-                r = port_open(reload->manager->event, request, &port, &why);
-                if (r == -EADDRINUSE && is_ours(reload, request->addr))
-                        buf_add_string(&why,
-                                       " (by the broker itself, with another protocol or bind_to_device: take the "
-                                       "address out for one reload)");
+                r = open_port(reload, request, &port, &why);
                 if (r < 0) {
                         report(reload, change, listen_index, why.size > 0 ? buf_text(&why) : err_text(r));
                         return;
                 }
         }
         port->next_listen_index = listen_index;
-        if (add_port(change, port) < 0) {
-                if (port->stays)
-                        port->stays = false;
-                else
+        if (r < 0 || add_port(change, port) < 0) {
+                if (!port->stays)
                         port_close(port);
                 report(reload, change, listen_index, "out of memory");
         }
@@ -151,7 +189,8 @@ static void take_ports(struct reload *reload, struct change *change) {
                 const struct listen_def *def = &change->def->listen.items[i];
 
                 for (size_t j = 0; j < def->addrs.count; j++) {
-                        const struct port_request request = {.def = def, .addr = &def->addrs.items[j]};
+                        const struct port_request request = {
+                                .def = def, .addr = &def->addrs.items[j], .beside = first_port(change)};
 
                         if (request.addr->form == ADDR_INHERITED)
                                 take_inherited(reload, change, i, request.addr);
@@ -177,6 +216,7 @@ static int make_program(struct reload *reload, struct change *change) {
         struct manager *manager = reload->manager;
         AUTO(freep) const char **names = calloc(change->port_count + 1, sizeof(*names));
         AUTO(freep) int *fds = calloc(change->port_count + 1, sizeof(*fds));
+        AUTO(diag_deinit) struct diag said_already = DIAG_NULL;
         struct program_request request = {
                 .plan = {.base = &manager->base, .def = change->def, .fd_names = names, .fd_count = change->port_count},
                 .service = change->service,
@@ -197,11 +237,11 @@ static int make_program(struct reload *reload, struct change *change) {
                 request.plan.fd_count = 1;
                 request.listener_count = 0;
         }
-        return program_new(&request, &change->program, reload->diag);
+        return program_new(&request, &change->program, change->first ? &said_already : reload->diag);
 }
 
 void change_classify(struct reload *reload, struct change *change) {
-        struct service *old = manager_find(reload->manager, change->def->name);
+        struct service *old = manager_find(reload->manager, change->name);
 
         change->service = old;
         change->is_new = !old;
@@ -214,18 +254,17 @@ void change_classify(struct reload *reload, struct change *change) {
         old->keeps_ports = change->keep || change->same_program;
 }
 
-void change_prepare(struct reload *reload, struct change *change) {
+static void prepare(struct reload *reload, struct change *change) {
         size_t errors = reload->diag->errors;
         int r = 0;
 
-        if (change->keep || change->same_program)
-                return;
         if (change->is_new) {
-                r = service_new(reload->manager, change->def, &change->service);
+                r = service_new(reload->manager, change->name, change->def, &change->service);
                 if (r < 0) {
                         report(reload, change, 0, "out of memory");
                         return;
                 }
+                change->service->worker = change->worker;
         }
         take_ports(reload, change);
         check_ports(reload, change);
@@ -235,12 +274,21 @@ void change_prepare(struct reload *reload, struct change *change) {
                 report(reload, change, 0, err_text(r));
 }
 
+void change_prepare(struct reload *reload, struct change *change) {
+        struct change *first = change->first ? change->first : change;
+        size_t errors = reload->diag->errors;
+
+        /* Workers have one definition, and one message about it is enough. */
+        if (change->keep || change->same_program || first->failed)
+                return;
+        prepare(reload, change);
+        first->failed = reload->diag->errors > errors;
+}
+
 void change_discard(struct change *change) {
         change->program = program_free(change->program);
         for (size_t j = 0; j < change->port_count; j++)
-                if (change->ports[j]->stays)
-                        change->ports[j]->stays = false;
-                else
+                if (!change->ports[j]->stays)
                         port_close(change->ports[j]);
         free(change->ports);
         if (change->is_new && change->service) {

@@ -6,9 +6,15 @@
 
 #include <stdbool.h>
 
-/* One service of the new set, on its way from definition to running service. */
+#define CHANGE_NAME_MAX 80 /* of a service, with the number of a worker */
+
+/* One service of the new set, or one of its workers, on its way from definition to running service. */
 struct change {
         struct service_def *def; /* owned until the service takes it */
+        char name[CHANGE_NAME_MAX];
+        unsigned worker;         /* which one of DEF's workers it is, from 1 */
+        struct change *first;    /* the first worker, whose change comes before the others'; NULL: this one is it */
+        bool failed;             /* of the first: it could not be prepared, nor will the others be */
         struct service *service; /* the one there is, or a new one made in prepare */
         bool is_new;
         bool keep;           /* nothing about it has changed */

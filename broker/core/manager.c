@@ -178,13 +178,13 @@ struct service *manager_find(struct manager *manager, const char *name) {
 void manager_add(struct manager *manager, struct service *service) {
         list_append(&manager->services, &service->link);
         HASH_ADD_KEYPTR(hh, manager->by_name, service->name, strlen(service->name), service);
-        manager->service_count++;
+        manager->service_count += service->worker == 1;
 }
 
 void manager_dismiss(struct manager *manager, struct service *service) {
         list_remove(&service->link);
         HASH_DEL(manager->by_name, service);
-        manager->service_count--;
+        manager->service_count -= service->worker == 1;
         list_append(&manager->leaving, &service->link);
         servicefsm_post(service, SERVICE_EV_STOP);
 }

@@ -15,8 +15,8 @@ struct manager {
 
         struct list services;    /* in the order of their definitions */
         struct service *by_name; /* the same, hashed */
-        size_t service_count;
-        struct list leaving; /* without sockets, until their last process has ended */
+        size_t service_count;    /* several workers are one service */
+        struct list leaving;     /* without sockets, until their last process has ended */
 
         struct list short_services; /* paused until something is given back */
         struct rate shortage_told;

@@ -5,6 +5,7 @@
 #include "core/service.h"
 #include "net/connection.h"
 #include "net/listen.h"
+#include "net/unixpath.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -49,13 +50,44 @@ static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint3
         return 0;
 }
 
+/* The address to bind, which is the definition's but for a port that the kernel has chosen already. */
+static struct addr port_bind_addr(const struct port_request *request) {
+        struct addr addr = *request->addr;
+        in_port_t number;
+
+        if (!request->beside || !addr_is_any_port(&addr))
+                return addr;
+        number = htons((uint16_t)addr_port(&request->beside->bound));
+        if (addr.sockaddr.sa.sa_family == AF_INET6)
+                addr.sockaddr.in6.sin6_port = number;
+        else
+                addr.sockaddr.in.sin_port = number;
+        return addr;
+}
+
+static void set_reuse_port(int fd, int on) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+static int port_find_new_fd(const struct port_request *request, struct buf *why) {
+        const struct addr addr = port_bind_addr(request);
+        struct listen_options options = request->def->options;
+        int fd;
+
+        /* Both sides have to say so, for the moment; a TCP port remembers it towards programs of our own user. */
+        if (request->into_place)
+                options.reuse_port = 1;
+        fd = listen_open(&addr, &options, why);
+        if (fd >= 0 && request->def->options.reuse_port != 1 && request->into_place)
+                set_reuse_port(fd, 0);
+        return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
+}
+
 static int port_find_fd(const struct port_request *request, struct buf *why) {
         int fd, r;
 
-        if (!request->inherited) {
-                fd = listen_open(request->addr, &request->def->options, why);
-                return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
-        }
+        if (!request->inherited)
+                return port_find_new_fd(request, why);
         fd = request->inherited->fd;
         if (!listen_is_usable(fd)) {
                 buf_printf(why,
@@ -81,16 +113,19 @@ static void port_ask_type(struct port *port) {
                 port->addr.type = SOCK_DGRAM;
 }
 
+static bool is_any(const union sockaddr_any *sa) {
+        if (sa->sa.sa_family == AF_INET6)
+                return IN6_IS_ADDR_UNSPECIFIED(&sa->in6.sin6_addr);
+        return sa->sa.sa_family == AF_INET && sa->in.sin_addr.s_addr == INADDR_ANY;
+}
+
 /* A socket bound to one address gives it to all its connections; one bound to all addresses does not. */
 static void port_ask_bound(struct port *port) {
-        const struct in6_addr *in6 = &port->bound.in6.sin6_addr;
         socklen_t size = sizeof(port->bound);
 
-        if (getsockname(port->fd, &port->bound.sa, &size) < 0)
+        if (getsockname(port->fd, &port->bound.sa, &size) < 0 || is_any(&port->bound))
                 return;
-        if (port->bound.sa.sa_family == AF_INET && port->bound.in.sin_addr.s_addr == INADDR_ANY)
-                return;
-        if (port->bound.sa.sa_family == AF_INET6 && (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_V4MAPPED(in6)))
+        if (port->bound.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&port->bound.in6.sin6_addr))
                 return;
         if (port->bound.sa.sa_family == AF_VSOCK && port->bound.vm.svm_cid == VMADDR_CID_ANY)
                 return;
@@ -142,6 +177,7 @@ struct port *port_close(struct port *port) {
                 listen_remove(&port->addr, &port->def->options, &port->file);
                 port->fd = fd_close(port->fd);
         }
+        strlist_deinit(&port->old_links);
         free(port);
         return NULL;
 }
@@ -153,7 +189,61 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
         if (r == 0 && !port->inherited && port_is_connectable(port) &&
             listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
                 r = err_raise(-errno);
-        return r == 0 ? listen_set_access(port->fd, &port->addr, &def->options, why) : r;
+        if (r == 0)
+                r = listen_set_access(port->fd, &port->addr, &def->options, why);
+        if (r == 0 && addr_has_path(&port->addr))
+                unixpath_unlink_links(port->addr.sockaddr.un.sun_path, &port->old_links);
+        return r;
+}
+
+static void port_open_up(struct port *port) {
+        if (port->inherited || !addr_is_ip(&port->addr) || port->def->options.reuse_port == 1)
+                return;
+        port->opened_up = true;
+        set_reuse_port(port->fd, 1);
+}
+
+int port_keep(struct port *port, const struct listen_def *def) {
+        const struct strlist *links = &port->def->options.symlinks;
+
+        port->stays = true;
+        port->options_differ = !listen_options_equal(&port->def->options, &def->options);
+        for (size_t i = 0; i < links->count; i++)
+                if (!strlist_has(&def->options.symlinks, links->items[i]) &&
+                    strlist_add(&port->old_links, links->items[i]) < 0)
+                        return -ENOMEM;
+        if (def->options.reuse_port == 1)
+                port_open_up(port);
+        return 0;
+}
+
+bool port_is_in_way(const struct port *port, const struct addr *addr) {
+        const union sockaddr_any *a = &port->bound, *b = &addr->sockaddr;
+
+        if (port->inherited || !addr_is_ip(&port->addr) || !addr_is_ip(addr) || port->addr.type != addr->type ||
+            addr_port(a) != addr_port(b))
+                return false;
+        if (a->sa.sa_family != b->sa.sa_family)
+                return is_any(a->sa.sa_family == AF_INET6 ? a : b);
+        if (is_any(a) || is_any(b))
+                return true;
+        return a->sa.sa_family == AF_INET6 ? IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr)
+                                           : a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+}
+
+void port_give_way(struct port *port) {
+        port->yields = true;
+        port_open_up(port);
+}
+
+void port_restore(struct port *port) {
+        port->stays = port->yields = false;
+        strlist_deinit(&port->old_links);
+        if (addr_has_path(&port->addr))
+                unixpath_restore_links(port->addr.sockaddr.un.sun_path, &port->def->options.symlinks);
+        if (port->opened_up)
+                set_reuse_port(port->fd, 0);
+        port->opened_up = false;
 }
 
 int port_watch(struct port *port, bool on) {

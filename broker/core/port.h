@@ -22,6 +22,9 @@ struct port {
         struct listen_file file;  /* which one its path was, for its end */
         bool shared;              /* others have had it, or still have: a server, whoever started us */
         bool options_differ;      /* of the new definition, while it stays */
+        bool opened_up;           /* others may share its address, only since definitions are changing */
+        bool yields;              /* gives way to a new socket on its port: it cannot stay any more */
+        struct strlist old_links; /* its symlinks that the new definition does not have */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
         socklen_t bound_size;     /* of bound; 0 where it says less than the connection itself: all addresses */
@@ -31,12 +34,15 @@ struct port {
         unsigned burst;      /* connections to accept at the next wake-up */
 };
 
-/* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Not watched yet.
- * Returns 0, or a negative errno with a sentence in WHY. */
+/* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to
+ * choose the port, that of BESIDE is taken, unless it is NULL. INTO_PLACE: others have given way for it. Not watched
+ * yet. Returns 0, or a negative errno with a sentence in WHY. */
 struct port_request {
         const struct listen_def *def;
         const struct addr *addr;
         struct inherited *inherited;
+        const struct port *beside;
+        bool into_place;
 };
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
 
@@ -44,8 +50,23 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
  * NULL. */
 struct port *port_close(struct port *port);
 
-/* Applies what a new definition of the same address can change on an open socket. As port_open(). */
+/* Applies what DEF, for which it was kept, can change on an open socket. As port_open(). */
 int port_apply(struct port *port, const struct listen_def *def, struct buf *why);
+
+/* Marks it as staying, with DEF as its next definition, and does what has to be done before other sockets are opened:
+ * one that is to share its address from now on can be joined by others (SO_REUSEPORT, which the kernel takes on an open
+ * socket as well). Returns 0 or -ENOMEM. */
+int port_keep(struct port *port, const struct listen_def *def);
+
+/* Whether it keeps ADDR, which is another one, from being bound. */
+bool port_is_in_way(const struct port *port, const struct addr *addr);
+
+/* Lets new sockets be bound in its place while it is still open. It is to be closed, or restored. */
+void port_give_way(struct port *port);
+
+/* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone,
+ * too. */
+void port_restore(struct port *port);
 
 /* Watches it for traffic, or stops. Idempotent. */
 int port_watch(struct port *port, bool on);

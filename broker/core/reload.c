@@ -7,6 +7,7 @@
 #include "core/servicefsm.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The sockets that nobody wants any more are closed before the others change hands. */
@@ -25,11 +26,10 @@ static void apply_options(const struct service *service, struct port *port, cons
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         int r = port_apply(port, def, &why);
 
-        log_event(
-                LOG_LEVEL_WARNING,
-                LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("error", r < 0 ? buf_text(&why) : NULL)),
-                "options of its open socket were changed: ipv6_only, reuse_port, free_bind, transparent, pipe_size and "
-                "options that were taken away stay as they were until it is opened anew");
+        log_event(LOG_LEVEL_WARNING,
+                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("error", r < 0 ? buf_text(&why) : NULL)),
+                  "options of its open socket were changed: ipv6_only, free_bind, transparent, pipe_size and "
+                  "options that were taken away stay as they were until it is opened anew");
 }
 
 static void adopt_port(struct service *service, const struct change *change, struct port *port) {
@@ -45,7 +45,8 @@ static void adopt_port(struct service *service, const struct change *change, str
         if (changed)
                 apply_options(service, port, def);
         port->def = def;
-        port->stays = false;
+        port->stays = port->opened_up = false;
+        strlist_deinit(&port->old_links);
 }
 
 static void retire_program(struct service *service) {
@@ -128,9 +129,9 @@ static unsigned dismiss_missing(struct reload *reload) {
                 if (service->wanted)
                         continue;
                 log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_STRING("service", service->name)), "removed");
+                removed += service->worker == 1;
                 release_ports(service);
                 manager_dismiss(reload->manager, service);
-                removed++;
         }
         return removed;
 }
@@ -147,6 +148,18 @@ static void choose_table(struct manager *manager) {
         launcher_share_table(manager->launcher, ports > MANY_PORTS);
 }
 
+/* Several workers are one service. */
+static void count(const struct change *change, struct reload_summary *summary) {
+        if (change->first)
+                return;
+        if (change->keep)
+                summary->kept++;
+        else if (change->is_new)
+                summary->added++;
+        else
+                summary->changed++;
+}
+
 static void commit(struct reload *reload, struct reload_summary *summary) {
         *summary = (struct reload_summary){0};
         summary->removed = dismiss_missing(reload);
@@ -156,16 +169,10 @@ static void commit(struct reload *reload, struct reload_summary *summary) {
         for (size_t i = 0; i < reload->count; i++) {
                 struct change *change = &reload->changes[i];
 
-                if (change->keep) {
+                count(change, summary);
+                if (change->keep)
                         service_def_free(change->def);
-                        summary->kept++;
-                        continue;
-                }
-                if (change->is_new)
-                        summary->added++;
-                else
-                        summary->changed++;
-                if (change->same_program)
+                else if (change->same_program)
                         commit_same_program(change);
                 else
                         commit_change(reload, change);
@@ -174,38 +181,77 @@ static void commit(struct reload *reload, struct reload_summary *summary) {
         free(reload->changes);
 }
 
-static size_t take_enabled(struct def_set *set, struct change *changes) {
-        size_t count = 0;
+static size_t count_workers(const struct def_set *set) {
+        size_t workers = 0;
 
         for (size_t i = 0; i < set->count; i++)
-                if (set->services[i]->enabled)
-                        changes[count++].def = take_ptr(set->services[i]);
-        return count;
+                workers += (size_t)set->services[i]->workers;
+        return workers;
+}
+
+/* Every worker has a copy of the definition. */
+static bool add_workers(struct reload *reload, struct service_def *own_def) {
+        struct change *first = &reload->changes[reload->count++];
+
+        *first = (struct change){.def = own_def, .worker = 1};
+        snprintf(first->name, sizeof(first->name), "%s", own_def->name);
+        for (unsigned worker = 2; worker <= (unsigned)own_def->workers; worker++) {
+                struct change *change = &reload->changes[reload->count++];
+
+                *change = (struct change){.def = service_def_copy(own_def), .worker = worker, .first = first};
+                snprintf(change->name, sizeof(change->name), "%s/%u", own_def->name, worker);
+                if (!change->def)
+                        return false;
+        }
+        return true;
+}
+
+/* Takes the services that are to run out of SET. False when memory ran out. */
+static bool take_enabled(struct reload *reload, struct def_set *set) {
+        reload->changes = calloc(count_workers(set) + 1, sizeof(*reload->changes));
+        if (!reload->changes)
+                return false;
+        for (size_t i = 0; i < set->count; i++)
+                if (set->services[i]->enabled && !add_workers(reload, take_ptr(set->services[i])))
+                        return false;
+        return true;
+}
+
+static void prepare(struct reload *reload) {
+        struct service *service;
+
+        list_for_each(service, &reload->manager->services, link)
+                service->keeps_ports = false;
+        for (size_t i = 0; i < reload->count; i++)
+                change_classify(reload, &reload->changes[i]);
+        for (size_t i = 0; i < reload->count; i++)
+                change_prepare(reload, &reload->changes[i]);
+}
+
+static void discard(struct reload *reload) {
+        struct service *service;
+
+        for (size_t i = 0; i < reload->count; i++)
+                change_discard(&reload->changes[i]);
+        list_for_each(service, &reload->manager->services, link)
+                for (size_t i = 0; i < service->port_count; i++)
+                        port_restore(service->ports[i]);
+        free(reload->changes);
 }
 
 enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
                                  struct diag *diag) {
         struct reload reload = {.manager = manager, .diag = diag};
         struct broker_def broker = own_set->broker;
-        struct service *service;
 
-        reload.changes = calloc(own_set->count + 1, sizeof(*reload.changes));
-        if (!reload.changes) {
-                def_set_free(own_set);
+        if (take_enabled(&reload, own_set)) {
+                prepare(&reload);
+        } else {
                 diag_error(diag, NULL, NULL, "out of memory");
-                return RELOAD_FAILED;
+                reload.bind_failed = true;
         }
-        reload.count = take_enabled(own_set, reload.changes);
-        list_for_each(service, &manager->services, link)
-                service->keeps_ports = false;
-        for (size_t i = 0; i < reload.count; i++)
-                change_classify(&reload, &reload.changes[i]);
-        for (size_t i = 0; i < reload.count; i++)
-                change_prepare(&reload, &reload.changes[i]);
         if (diag_has_errors(diag)) {
-                for (size_t i = 0; i < reload.count; i++)
-                        change_discard(&reload.changes[i]);
-                free(reload.changes);
+                discard(&reload);
                 def_set_free(own_set);
                 return reload.bind_failed ? RELOAD_FAILED : RELOAD_BAD_DEFINITIONS;
         }

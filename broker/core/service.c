@@ -15,12 +15,12 @@
 /* Refusals are logged when they begin, then once in this time with their number. */
 #define REFUSAL_INTERVAL (10 * USEC_PER_SEC)
 
-int service_new(struct manager *manager, struct service_def *def, struct service **ret) {
+int service_new(struct manager *manager, const char *name, struct service_def *def, struct service **ret) {
         struct service *service = calloc(1, sizeof(*service));
 
         if (!service)
                 return err_raise(-ENOMEM);
-        service->name = strdup(def->name);
+        service->name = strdup(name);
         if (!service->name) {
                 free(service);
                 return err_raise(-ENOMEM);
@@ -31,6 +31,7 @@ int service_new(struct manager *manager, struct service_def *def, struct service
         list_init(&service->held);
         limits_init(&service->limits);
         service->manager = manager;
+        service->worker = 1;
         service->def = def;
         service->state = SERVICE_STOPPED;
         service->since = clock_monotonic();

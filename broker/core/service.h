@@ -44,7 +44,8 @@ struct service {
         struct list link;        /* among the manager's services, or those that leave */
         UT_hash_handle hh;       /* by name */
         struct manager *manager; /* borrowed */
-        char *name;
+        char *name;              /* of the service; NAME/2 and on of its further workers */
+        unsigned worker;         /* which of its workers this is, from 1 */
         struct service_def *def; /* owned; replaced as a whole by a reload */
 
         struct port **ports; /* in the order written */
@@ -83,8 +84,9 @@ void service_abandon(struct service *service);
 /* Before it begins to accept: its sockets do not block, whatever a server they were given to has made of that. */
 void service_prepare_ports(struct service *service);
 
-/* Makes a service of DEF without sockets or a program yet; takes over DEF on success. Returns 0 or -ENOMEM. */
-int service_new(struct manager *manager, struct service_def *def, struct service **ret);
+/* Makes a service of DEF, called NAME, without sockets or a program yet; takes over DEF on success. Returns 0 or
+ * -ENOMEM. */
+int service_new(struct manager *manager, const char *name, struct service_def *def, struct service **ret);
 
 /* Frees it; only when none of its processes is left. NULL is fine; returns NULL. */
 struct service *service_free(struct service *service);

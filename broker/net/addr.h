@@ -64,6 +64,11 @@ static inline bool addr_is_unix_path(const struct addr *addr) {
                addr->sockaddr.un.sun_path[0] == '/';
 }
 
+/* Whether it is in the file system. */
+static inline bool addr_has_path(const struct addr *addr) {
+        return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
+}
+
 static inline bool addr_is_ip(const struct addr *addr) {
         return addr->form == ADDR_SOCKET &&
                (addr->sockaddr.sa.sa_family == AF_INET || addr->sockaddr.sa.sa_family == AF_INET6);

@@ -88,12 +88,18 @@ static int bind_path(int fd, const struct addr *addr, const struct listen_option
         if (r < 0)
                 return r;
         r = unixpath_set_access(path, options, why);
-        if (r == 0)
-                r = unixpath_link(path, options, why);
-        if (r < 0) {
-                unixpath_unlink_links(path, &options->symlinks);
+        if (r < 0)
                 unlink(path);
-        }
+        return r;
+}
+
+/* Last of all: a symlink of the same name may lead elsewhere, and what fails before is to leave that alone. */
+static int link_path(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        const char *path = addr->sockaddr.un.sun_path;
+        int r = unixpath_link(path, options, why);
+
+        if (r < 0)
+                unixpath_unlink_links(path, &options->symlinks);
         return r;
 }
 
@@ -128,7 +134,7 @@ static int open_made_fifo(const struct addr *addr, const struct listen_options *
         }
         if (options->pipe_size != OPTION_UNSET && fcntl(fd, F_SETPIPE_SZ, (int)options->pipe_size) < 0)
                 return step_failed("set pipe_size of", addr, why);
-        r = unixpath_link(path, options, why);
+        r = link_path(addr, options, why);
         return r < 0 ? r : take_fd(fd);
 }
 
@@ -179,10 +185,10 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
         if (r == 0 && (actual.type == SOCK_STREAM || actual.type == SOCK_SEQPACKET) &&
             listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
                 r = step_failed("listen on", &actual, why);
-        if (r < 0 && bound && addr_is_unix_path(addr)) {
-                unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
+        if (r == 0 && addr_is_unix_path(addr))
+                r = link_path(addr, options, why);
+        if (r < 0 && bound && addr_is_unix_path(addr))
                 unlink(addr->sockaddr.un.sun_path);
-        }
         return r < 0 ? r : take_fd(fd);
 }
 
@@ -206,10 +212,6 @@ int listen_apply(int fd, const struct listen_options *options, struct buf *why) 
         return apply_bound(fd, options, true, why);
 }
 
-static bool has_path(const struct addr *addr) {
-        return addr->form == ADDR_FIFO || addr_is_unix_path(addr);
-}
-
 bool listen_is_same(int fd, const struct addr *addr, const struct listen_options *old,
                     const struct listen_options *new) {
         bool same_device = old->bind_to_device && new->bind_to_device
@@ -225,7 +227,7 @@ int listen_set_access(int fd, const struct addr *addr, const struct listen_optio
 
         if (addr->form == ADDR_MQUEUE)
                 return mqueue_set_access(fd, addr, options, why);
-        if (!has_path(addr))
+        if (!addr_has_path(addr))
                 return 0;
         r = unixpath_set_access(addr->sockaddr.un.sun_path, options, why);
         return r < 0 ? r : unixpath_link(addr->sockaddr.un.sun_path, options, why);
@@ -251,16 +253,16 @@ void listen_identify(const struct addr *addr, struct listen_file *ret) {
 
         *ret = (struct listen_file){0};
         if (addr->form == ADDR_MQUEUE ? mqueue_find(addr, &st) == 0
-                                      : has_path(addr) && lstat(addr->sockaddr.un.sun_path, &st) == 0)
+                                      : addr_has_path(addr) && lstat(addr->sockaddr.un.sun_path, &st) == 0)
                 *ret = (struct listen_file){.device = st.st_dev, .inode = st.st_ino};
 }
 
 void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file) {
         struct listen_file now;
 
-        if (!options->remove_on_stop || (!has_path(addr) && addr->form != ADDR_MQUEUE))
+        if (!options->remove_on_stop || (!addr_has_path(addr) && addr->form != ADDR_MQUEUE))
                 return;
-        if (has_path(addr))
+        if (addr_has_path(addr))
                 unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
         listen_identify(addr, &now);
         if (now.inode != file->inode || now.device != file->device || now.inode == 0)

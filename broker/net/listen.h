@@ -9,7 +9,7 @@
 /* Opens ADDR (not an inherited one) and returns a close-on-exec, non-blocking descriptor that listens, where it can. On
  * failure returns a negative errno and adds a sentence to WHY that names the step: "cannot bind 127.0.0.1:80: …".
  * A path that nobody listens on is replaced; one in use is -EADDRINUSE. What is new in the file system, or a new
- * message queue, has its owner and mode before anybody else can use it. */
+ * message queue, has its owner and mode before anybody else can use it; on failure it is removed again. */
 int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why);
 
 /* Applies the options that can be changed on a bound socket to one that was inherited. As above. */

@@ -128,3 +128,9 @@ void unixpath_unlink_links(const char *path, const struct strlist *links) {
                         unlink(links->items[i]);
         }
 }
+
+void unixpath_restore_links(const char *path, const struct strlist *links) {
+        for (size_t i = 0; i < links->count; i++)
+                if (symlink(path, links->items[i]) < 0)
+                        continue; /* another has taken its place, or its directory is gone */
+}

@@ -22,5 +22,8 @@ int unixpath_set_access(const char *path, const struct listen_options *options, 
 /* Removes those of LINKS that point to PATH: by now one may point elsewhere. */
 void unixpath_unlink_links(const char *path, const struct strlist *links);
 
+/* Makes those of LINKS that are not there point to PATH again. */
+void unixpath_restore_links(const char *path, const struct strlist *links);
+
 /* Makes the symlinks of OPTIONS point to PATH, in place of symlinks of the same name. */
 int unixpath_link(const char *path, const struct listen_options *options, struct buf *why);
