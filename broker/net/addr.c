@@ -63,6 +63,12 @@ static bool parse_inherited(const char *name, struct addr_list *list, struct buf
                 buf_add_string(why, "needs the name of an inherited socket after fd:");
                 return false;
         }
+        for (size_t i = 0; i < n; i++)
+                if (name[i] < ' ' || name[i] > '~' || name[i] == ':') {
+                        buf_add_string(why,
+                                       "names no inherited socket: their names are printable ASCII without colons");
+                        return false;
+                }
         memcpy(addr.sockaddr.un.sun_path, name, n);
         return list_add(list, &addr, why);
 }

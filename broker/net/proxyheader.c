@@ -213,14 +213,14 @@ static enum proxy_header_outcome walk_tlvs(struct cursor *cursor, size_t end) {
 }
 
 static void set_ipv4(union sockaddr_any *ret, socklen_t *ret_size, const uint8_t *host, const uint8_t *port) {
-        ret->in.sin_family = AF_INET;
+        ret->in = (struct sockaddr_in){.sin_family = AF_INET};
         memcpy(&ret->in.sin_addr, host, 4);
         memcpy(&ret->in.sin_port, port, 2);
         *ret_size = sizeof(ret->in);
 }
 
 static void set_ipv6(union sockaddr_any *ret, socklen_t *ret_size, const uint8_t *host, const uint8_t *port) {
-        ret->in6.sin6_family = AF_INET6;
+        ret->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
         memcpy(&ret->in6.sin6_addr, host, 16);
         memcpy(&ret->in6.sin6_port, port, 2);
         *ret_size = sizeof(ret->in6);
@@ -236,7 +236,7 @@ static void set_unix(union sockaddr_any *ret, socklen_t *ret_size, const uint8_t
         else
                 while (n > 0 && path[n - 1] == '\0')
                         n--;
-        ret->un.sun_family = AF_UNIX;
+        ret->un = (struct sockaddr_un){.sun_family = AF_UNIX};
         memcpy(ret->un.sun_path, path, n);
         *ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }

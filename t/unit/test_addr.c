@@ -81,6 +81,8 @@ static void test_refused(void **state UNUSED) {
                 {"/", "has no name"},
                 {"@", "has no name"},
                 {"fd:", "needs the name"},
+                {"fd:a:b", "names no inherited socket"},
+                {"fd:\xc3\xbc", "names no inherited socket"},
         };
 
         for (size_t i = 0; i < LENGTH_OF(cases); i++) {
