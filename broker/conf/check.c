@@ -70,7 +70,7 @@ static bool is_written(const struct record *record, enum service_key id) {
         return record->origins[id] == KEY_WRITTEN && !record->bad[id];
 }
 
-/* Takes back what `defaults:` said, where it does not fit this service. */
+/* Takes back what was said, where it does not fit this service. */
 static void take_back(struct decoder *dec, struct record *record, enum service_key id) {
         const struct key *key = check_key(id);
 
@@ -111,15 +111,16 @@ static void check_scope(struct decoder *dec, struct record *record, const struct
         if (record->origins[key->id] == KEY_ABSENT || record->bad[key->id] || !scope_is_known(record, key->scope) ||
             key_applies(key, def))
                 return;
-        if (record->origins[key->id] == KEY_DEFAULTED)
-                take_back(dec, record, key->id);
-        else if (key->lenient && is_default(dec, record, key))
+        if (record->origins[key->id] == KEY_WRITTEN && key->lenient && is_default(dec, record, key))
                 return;
-        else if (key->scope == SCOPE_BOOT && def->wait)
+        if (record->origins[key->id] == KEY_WRITTEN && !(key->scope == SCOPE_BOOT && def->wait)) {
+                check_error(dec, record, CHECK_KEY(key->id), "is for %s", key_scope_text(key->scope));
+                return;
+        }
+        if (record->origins[key->id] == KEY_WRITTEN)
                 check_warning(dec, record, CHECK_KEY(key->id),
                               "changes nothing; a server that starts on demand starts again with the next traffic");
-        else
-                check_error(dec, record, CHECK_KEY(key->id), "is for %s", key_scope_text(key->scope));
+        take_back(dec, record, key->id);
 }
 
 static size_t count_sockets(const struct service_def *def) {
