@@ -102,6 +102,10 @@ static void read_service(struct file_reader *file, const struct node_pair *pair)
         for (size_t i = 0; i < SERVICE_KEY_N; i++)
                 if (record.origins[i] == KEY_WRITTEN)
                         record.origins[i] = KEY_DEFAULTED;
+        if (pair->value->kind != NODE_MAPPING && section_find(&section_service, pair->key->text)) {
+                decode_error(&file->dec, pair->key, "is a key of a service; indent it below the name of one");
+                return;
+        }
         if (pair->value->kind != NODE_MAPPING) {
                 decode_section(&file->dec, &target, pair->value);
                 return;

@@ -1,6 +1,7 @@
 #include "net/addr.h"
 
 #include "base/number.h"
+#include "net/addrslip.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -296,9 +297,13 @@ static bool parse_form(const char *text, int default_type, struct addr_list *lis
 
 bool addr_parse(const char *text, int default_type, struct addr_list *ret, struct buf *why) {
         AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
+        AUTO(buf_deinit) struct buf reason = BUF_NULL;
 
-        if (!parse_form(text, default_type, &list, why))
+        if (!parse_form(text, default_type, &list, &reason)) {
+                if (!addrslip_explain(text, why))
+                        buf_add_string(why, buf_text(&reason));
                 return false;
+        }
         *ret = list;
         list = ADDR_LIST_NULL;
         return true;

@@ -1,5 +1,5 @@
-/* The world that the harnesses see instead of the machine: linked with --wrap, so that no input looks up a host or opens
- * a file, and each means the same everywhere. */
+/* The world that the harnesses see instead of the machine: linked with --wrap, so that no input looks up a host or
+ * opens a file, and each means the same everywhere. */
 #include "fuzz.h"
 
 #include "conf/textfile.h"
