@@ -95,7 +95,9 @@ static void test_refused(void **state UNUSED) {
                 {"~/x", "starts with ~"},
                 {"$PORT", "nothing is expanded"},
                 {"80#x", "needs a blank"},
-                {"\xe2\x80\x9c" "80\xe2\x80\x9d", "typographic"},
+                {"\xe2\x80\x9c"
+                 "80\xe2\x80\x9d",
+                 "typographic"},
                 {"localhost", "write localhost:PORT"},
                 {"fd:a:b", "names no inherited socket"},
                 {"fd:\xc3\xbc", "names no inherited socket"},
