@@ -8,6 +8,7 @@ use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use FindBin;
+use POSIX qw(mkfifo);
 use Test::More;
 
 my $tool = ($ENV{BROKER_BUILD} // die "BROKER_BUILD is not set\n") . '/t/unit/conf_tool';
@@ -79,6 +80,21 @@ mkdir 'dir.yaml'      or die;
 mkdir 'dir.yaml/a.yaml' or die;
 refused('a directory with the name of a file', ['dir.yaml'], "dir.yaml/a.yaml: is not a regular file\n");
 refused('too large', [spew('large.yaml', '#' x (16 * 1024 * 1024 + 1))], "large.yaml: is larger than 16777216 bytes\n");
+
+# Opening a FIFO waits for its other end, and reading a device may wait for ever; loading waits for
+# nobody. Whoever has the FIFO open for writing changes nothing about that.
+mkfifo("fifo$_", 0644) or die "mkfifo: $!" for qw(.yaml .env);
+alarm 60;
+refused('a FIFO for a definition', ['fifo.yaml'], "fifo.yaml: is not a regular file\n");
+my $with_env = "services:\n  a: {listen: 80, wait: yes, command: x, env_file: %s}\n";
+refused("$_ for an env_file", [spew('special.yaml', sprintf $with_env, $_)],
+    "special.yaml:2:52: services.a.env_file: '$_' is not a regular file\n")
+    for qw(fifo.env /dev/null /dev/zero);
+open my $writer, '+<', 'fifo.env' or die "fifo.env: $!";
+refused('a FIFO with a writer', [spew('fifo2.yaml', sprintf $with_env, 'fifo.env')],
+    "fifo2.yaml:2:52: services.a.env_file: 'fifo.env' is not a regular file\n");
+close $writer;
+alarm 0;
 
 mkdir 'void' or die;
 my ($text, $status) = check('void');

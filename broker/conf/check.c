@@ -110,16 +110,17 @@ static void check_scope(struct decoder *dec, struct record *record, const struct
         if (record->origins[key->id] == KEY_ABSENT || record->bad[key->id] || !scope_is_known(record, key->scope) ||
             key_applies(key, def))
                 return;
-        if (record->origins[key->id] == KEY_DEFAULTED)
-                check_take_back(dec, record, key->id);
-        else if (key->lenient && is_default(dec, record, key))
+        if (record->origins[key->id] == KEY_WRITTEN && key->lenient && is_default(dec, record, key))
                 return;
-        else if (key->scope == SCOPE_BOOT && def->wait)
-                check_warning(dec, record, CHECK_KEY(key->id),
-                              "changes nothing; a server that starts on demand starts again with the next traffic");
-        else
+        if (record->origins[key->id] == KEY_WRITTEN && !(key->scope == SCOPE_BOOT && def->wait)) {
                 check_error(dec, record, CHECK_KEY(key->id), "is for %s%s", key_scope_text(key->scope),
                             key->instead ? key->instead : "");
+                return;
+        }
+        if (record->origins[key->id] == KEY_WRITTEN)
+                check_warning(dec, record, CHECK_KEY(key->id),
+                              "changes nothing; a server that starts on demand starts again with the next traffic");
+        check_take_back(dec, record, key->id);
 }
 
 static size_t count_sockets(const struct service_def *def) {

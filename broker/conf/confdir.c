@@ -102,6 +102,10 @@ static void read_service(struct file_reader *file, const struct node_pair *pair)
         for (size_t i = 0; i < SERVICE_KEY_N; i++)
                 if (record.origins[i] == KEY_WRITTEN)
                         record.origins[i] = KEY_DEFAULTED;
+        if (pair->value->kind != NODE_MAPPING && section_find(&section_service, pair->key->text)) {
+                decode_error(&file->dec, pair->key, "is a key of a service; indent it below the name of one");
+                return;
+        }
         if (pair->value->kind != NODE_MAPPING) {
                 decode_section(&file->dec, &target, pair->value);
                 return;
@@ -177,23 +181,33 @@ static void read_document(struct loader *loader, const struct yaml_document *doc
         section_clear(&section_service, &file.defaults);
 }
 
-static void read_file(struct loader *loader, const char *path) {
+/* Remembers NAME for as long as the definitions live. NULL when memory ran out, which is then reported. */
+static const char *note_file(struct loader *loader, const char *name) {
+        if (strlist_add(&loader->set->files, name) < 0) {
+                report_memory(loader, name);
+                return NULL;
+        }
+        return loader->set->files.items[loader->set->files.count - 1];
+}
+
+static void read_text(struct loader *loader, const char *name, const struct buf *text) {
         AUTO(yaml_document_deinit) struct yaml_document document = YAML_DOCUMENT_NULL;
+
+        if (yaml_parse(name, text, &document, loader->diag) && document.root)
+                read_document(loader, &document);
+}
+
+static void read_file(struct loader *loader, const char *path) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         AUTO(buf_deinit) struct buf why = BUF_NULL;
-        const char *name;
+        const char *name = note_file(loader, path);
 
-        if (strlist_add(&loader->set->files, path) < 0) {
-                report_memory(loader, path);
+        if (!name)
                 return;
-        }
-        name = loader->set->files.items[loader->set->files.count - 1];
-        if (textfile_read(path, YAML_SIZE_MAX, &text, &why) < 0) {
+        if (textfile_read(path, YAML_SIZE_MAX, &text, &why) < 0)
                 report_file(loader, name, buf_text(&why));
-                return;
-        }
-        if (yaml_parse(name, &text, &document, loader->diag) && document.root)
-                read_document(loader, &document);
+        else
+                read_text(loader, name, &text);
 }
 
 static bool is_definition(const char *name) {
@@ -287,20 +301,43 @@ static bool index_services(struct def_set *set) {
         return true;
 }
 
+static bool begin(struct loader *loader) {
+        loader->set = calloc(1, sizeof(*loader->set));
+        if (loader->set && section_set_defaults(&section_service, &loader->fallback) &&
+            section_set_defaults(&section_broker, &loader->set->broker))
+                return true;
+        report_memory(loader, NULL);
+        return false;
+}
+
+/* The set, or NULL where there are more than ERRORS errors. */
+static struct def_set *finish(struct loader *loader, size_t errors) {
+        section_clear(&section_service, &loader->fallback);
+        nameset_deinit(&loader->names);
+        check_deinit(&loader->check);
+        if (loader->diag->errors == errors && !index_services(loader->set))
+                report_memory(loader, NULL);
+        return loader->diag->errors > errors ? def_set_free(loader->set) : loader->set;
+}
+
 struct def_set *confdir_load(const struct strlist *paths, struct diag *diag) {
-        struct loader loader = {.set = calloc(1, sizeof(*loader.set)), .diag = diag};
+        struct loader loader = {.diag = diag};
         size_t errors = diag->errors;
 
-        if (!loader.set || !section_set_defaults(&section_service, &loader.fallback) ||
-            !section_set_defaults(&section_broker, &loader.set->broker))
-                report_memory(&loader, NULL);
-        else
+        if (begin(&loader))
                 for (size_t i = 0; i < paths->count; i++)
                         read_path(&loader, paths->items[i]);
-        section_clear(&section_service, &loader.fallback);
-        nameset_deinit(&loader.names);
-        check_deinit(&loader.check);
-        if (diag->errors == errors && !index_services(loader.set))
-                report_memory(&loader, NULL);
-        return diag->errors > errors ? def_set_free(loader.set) : loader.set;
+        return finish(&loader, errors);
+}
+
+struct def_set *confdir_load_text(const char *name, const struct buf *text, struct diag *diag) {
+        struct loader loader = {.diag = diag};
+        size_t errors = diag->errors;
+
+        if (begin(&loader)) {
+                name = note_file(&loader, name);
+                if (name)
+                        read_text(&loader, name, text);
+        }
+        return finish(&loader, errors);
 }

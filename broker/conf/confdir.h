@@ -7,3 +7,7 @@
  * checks all of it. Everything wrong in any of them is added to DIAG. Returns the set, or NULL when there were errors;
  * warnings alone do not stop it. The caller frees the set. */
 struct def_set *confdir_load(const struct strlist *paths, struct diag *diag);
+
+/* The same for one definition file whose contents TEXT are in memory already. NAME is what messages call it, and what
+ * relative paths in it count from. */
+struct def_set *confdir_load_text(const char *name, const struct buf *text, struct diag *diag);

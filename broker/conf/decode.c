@@ -70,11 +70,20 @@ struct quote quote_text(const char *text) {
         return quote;
 }
 
+/* What is odd about a text that no key of this kind takes. */
+static const char *find_slip(const struct node *node) {
+        if (node->kind != NODE_SCALAR || node->quoted)
+                return "";
+        if (strchr(node->text, '#'))
+                return "; a comment needs a blank before its #";
+        return strchr(node->text, '$') ? "; nothing is expanded here" : "";
+}
+
 static void refuse(struct decoder *dec, const struct key *key, const struct node *node, const char *problem) {
         AUTO(buf_deinit) struct buf expected = BUF_NULL;
 
         key->type->describe(key, &expected);
-        decode_error(dec, node, "%s; write %s", problem, buf_text(&expected));
+        decode_error(dec, node, "%s; write %s%s", problem, buf_text(&expected), find_slip(node));
 }
 
 bool decode_refuse(struct decoder *dec, const struct key *key, const struct node *node) {
@@ -152,7 +161,7 @@ static bool decode_pair(struct decoder *dec, const struct decode_target *target,
         if (!key) {
                 if (strncmp(pair->key->text, "x-", 2) == 0)
                         return true;
-                key = unknown_key(dec, target->section, pair->key);
+                key = unknown_key(dec, target->section, pair);
                 if (key && target->record && target->record->origins[key->id] != KEY_WRITTEN)
                         note(target->record, key, pair->value, false);
                 return false;
@@ -180,7 +189,11 @@ bool decode_section(struct decoder *dec, const struct decode_target *target, con
                         buf_add_string(&problem, "has no value");
                 else
                         buf_printf(&problem, "'%s' is not a mapping", quote_text(node->text).text);
-                decode_error(dec, node, "%s; write the keys of %s", buf_text(&problem), target->section->what);
+                if (node->kind == NODE_SCALAR && node->text[strcspn(node->text, ":=")] != '\0')
+                        decode_error(dec, node, "%s; write KEY: VALUE, with a blank after the colon",
+                                     buf_text(&problem));
+                else
+                        decode_error(dec, node, "%s; write the keys of %s", buf_text(&problem), target->section->what);
                 return false;
         }
         for (size_t i = 0; i < node->count; i++) {

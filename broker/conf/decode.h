@@ -76,6 +76,6 @@ struct quote {
 };
 struct quote quote_text(const char *text);
 
-/* Reports that a section has no key of NODE's name, and which one was probably meant. The path leads to it already.
+/* Reports that a section has no key of PAIR's name, and which one was probably meant. The path leads to it already.
  * Returns that key where it is one of the same section, so that it is not found missing as well; or NULL. */
-const struct key *unknown_key(struct decoder *dec, const struct section *section, const struct node *node);
+const struct key *unknown_key(struct decoder *dec, const struct section *section, const struct node_pair *pair);

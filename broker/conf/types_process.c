@@ -21,6 +21,21 @@ static bool decode_argument(struct decoder *dec, const struct key *key UNUSED, c
         return text && (strlist_add(list, text) == 0 || decode_no_memory(dec, node));
 }
 
+/* A text looks like a line for a shell, but there is none. */
+static void warn_of_shell(struct decoder *dec, const struct node *node, const struct strlist *command) {
+        static const char *const operators[] = {"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "1>&2"};
+
+        for (size_t i = 1; i < command->count; i++)
+                for (size_t j = 0; j < LENGTH_OF(operators); j++)
+                        if (strcmp(command->items[i], operators[j]) == 0) {
+                                decode_warning(dec, node,
+                                               "the program gets '%s' as an argument, since there is no shell; write "
+                                               "a list, with /bin/sh and -c in it if one is meant",
+                                               operators[j]);
+                                return;
+                        }
+}
+
 static bool decode_command(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         static const char *const problems[] = {
                 [WORDS_UNCLOSED_SINGLE] = "has a ' that is not closed",
@@ -45,6 +60,7 @@ static bool decode_command(struct decoder *dec, const struct key *key, const str
                         decode_error(dec, node, "'%s' %s", quote_text(text).text, problems[outcome]);
                         return false;
                 }
+                warn_of_shell(dec, node, command);
         }
         if (command->count > 0 && command->items[0][0] != '\0')
                 return true;

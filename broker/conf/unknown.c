@@ -105,6 +105,100 @@ static const struct foreign_key service_words[] = {
         {"LimitSTACK", "write ulimits: {stack: ...}"},
 };
 
+#define CONTAINER "leave it out; it is for whoever starts the broker's container"
+#define NO_TLS "leave it out; put a TLS proxy in front"
+
+/* More of docker compose, and of what process managers and people have. */
+static const struct foreign_key other_words[] = {
+        {"annotations", CONTAINER},
+        {"attach", "write stderr and stdout"},
+        {"cap", "write cap_add and cap_drop"},
+        {"cgroup", CONTAINER},
+        {"cgroup_parent", CONTAINER},
+        {"configs", CONTAINER},
+        {"cpu_shares", CONTAINER},
+        {"deploy", "leave it out; limits are instances and ulimits"},
+        {"develop", CONTAINER},
+        {"devices", CONTAINER},
+        {"dns", CONTAINER},
+        {"domainname", CONTAINER},
+        {"extends", "write x-name: &name {...} at the top and <<: *name here"},
+        {"external_links", CONTAINER},
+        {"extra_hosts", CONTAINER},
+        {"gpus", CONTAINER},
+        {"hostname", CONTAINER},
+        {"ipc", CONTAINER},
+        {"labels", CONTAINER},
+        {"links", "leave it out; services start when their traffic comes"},
+        {"mac_address", CONTAINER},
+        {"mem_limit", CONTAINER},
+        {"mem_reservation", CONTAINER},
+        {"network_mode", CONTAINER},
+        {"pid", CONTAINER},
+        {"pids_limit", "write instances, or ulimits: {nproc: ...}"},
+        {"platform", CONTAINER},
+        {"profiles", "write enabled: no"},
+        {"pull_policy", CONTAINER},
+        {"read_only", CONTAINER},
+        {"runtime", CONTAINER},
+        {"secrets", CONTAINER},
+        {"shm_size", CONTAINER},
+        {"stdin_open", CONTAINER},
+        {"storage_opt", CONTAINER},
+        {"sysctls", CONTAINER},
+        {"tmpfs", CONTAINER},
+        {"tty", CONTAINER},
+        {"userns_mode", CONTAINER},
+        {"volumes_from", CONTAINER},
+        {"args", "write them in command"},
+        {"arguments", "write them in command"},
+        {"exec_args", "write them in command"},
+        {"server_arg", "write them in command"},
+        {"path", "write command, or listen for a socket's path"},
+        {"run", "write command"},
+        {"script", "write command"},
+        {"ExecStartPre", "leave it out; write a script for command that does it first"},
+        {"ExecStop", "leave it out; servers are stopped by stop_signal"},
+        {"ExecReload", "leave it out; send the server its signal"},
+        {"cwd", "write working_dir"},
+        {"dir", "write working_dir"},
+        {"directory", "write working_dir"},
+        {"username", "write user"},
+        {"uid_gid", "write user"},
+        {"envs", "write environment"},
+        {"variables", "write environment"},
+        {"stdin", "write handoff: stdio"},
+        {"socket", "write listen"},
+        {"sockets", "write listen"},
+        {"host", "write it in listen: \"127.0.0.1:80\""},
+        {"addresses", "write listen"},
+        {"autostart", "write start: boot"},
+        {"autorestart", "write restart: always"},
+        {"kill_timeout", "write stop_grace_period"},
+        {"stop_timeout", "write stop_grace_period"},
+        {"nowait", "write wait: nowait is wait: no"},
+        {"tls", NO_TLS},
+        {"ssl", NO_TLS},
+        {"certificate", NO_TLS},
+        {"rpc_version", "leave it out; RPC services are not known here"},
+        {"rpc_number", "leave it out; RPC services are not known here"},
+        {"libwrap", "leave it out; hosts.allow and hosts.deny are not read"},
+        {"mdns", "leave it out"},
+        {"includedir", "leave it out; broker reads all files of a directory"},
+        {"WantedBy", "leave it out; write enabled: no for a service that is not to be"},
+        {"After", "leave it out; services start when their traffic comes"},
+        {"Requires", "leave it out; services start when their traffic comes"},
+        {"Sockets", "write listen"},
+        {"PIDFile", "leave it out; the broker knows its processes"},
+        {"PrivateTmp", CONTAINER},
+        {"ProtectSystem", CONTAINER},
+        {"MemoryMax", CONTAINER},
+        {"CPUQuota", CONTAINER},
+        {"Slice", CONTAINER},
+        {"BindIPv6Only", "write ipv6_only in listen"},
+        {"RuntimeDirectory", "leave it out; directories of sockets are made"},
+};
+
 static const struct foreign_key listen_words[] = {
         {"port", "write address"},
         {"host", "write both in address: \"127.0.0.1:80\""},
@@ -136,6 +230,25 @@ static const struct foreign_key top_words[] = {
         {"version", "leave it out"},
         {"log", "write it below broker"},
         {"include", "leave it out; broker reads all files of a directory"},
+        {"volumes", CONTAINER},
+        {"networks", CONTAINER},
+        {"secrets", CONTAINER},
+        {"configs", CONTAINER},
+        {"name", CONTAINER},
+        {"logging", "write broker: {log: ...}"},
+        {"socket", "write services"},
+        {"sockets", "write services"},
+        {"programs", "write services"},
+};
+
+static const struct foreign_key broker_words[] = {
+        {"pidfile", "leave it out; the broker stays in the foreground"},
+        {"daemonize", "leave it out; the broker stays in the foreground"},
+        {"foreground", "leave it out; the broker stays in the foreground"},
+        {"logfile", "write log; redirect stderr for a file"},
+        {"loglevel", "write log: {level: ...}"},
+        {"log_level", "write log: {level: ...}"},
+        {"log_format", "write log: {format: ...}"},
 };
 
 static const struct foreign_key env_file_words[] = {
@@ -150,9 +263,11 @@ static const struct {
         size_t count;
 } foreign_keys[] = {
         {&section_service, service_words, LENGTH_OF(service_words)},
+        {&section_service, other_words, LENGTH_OF(other_words)},
         {&section_listen, listen_words, LENGTH_OF(listen_words)},
         {&section_env_file, env_file_words, LENGTH_OF(env_file_words)},
         {&section_top, top_words, LENGTH_OF(top_words)},
+        {&section_broker, broker_words, LENGTH_OF(broker_words)},
 };
 
 static char next_letter(const char **p) {
@@ -180,12 +295,34 @@ static const char *find_advice(const struct section *section, const char *name) 
         return NULL;
 }
 
-/* The section that has a key of this very name. */
-static const struct section *find_home(const struct section *not_here, const char *name) {
+/* The key of another section that has this name, whatever its case. */
+static const struct key *find_home(const struct section *not_here, const char *name, const struct section **ret) {
         for (size_t i = 0; i < schema_section_count; i++)
-                if (schema_sections[i] != not_here && section_find(schema_sections[i], name))
-                        return schema_sections[i];
+                if (schema_sections[i] != not_here)
+                        section_for_each(key, schema_sections[i]) if (same_word(key->name, name)) {
+                                *ret = schema_sections[i];
+                                return key;
+                        }
         return NULL;
+}
+
+/* KEY:VALUE, which YAML takes for one word. */
+static const struct key *find_glued(const struct section *section, const char *name) {
+        AUTO(freep) char *key = strndup(name, strcspn(name, ":"));
+
+        return key && strchr(name, ':') ? section_find(section, key) : NULL;
+}
+
+static bool is_number(const char *text) {
+        return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Whether this looks like a service that stands where only sections do. */
+static bool is_service(const struct node *value) {
+        for (size_t i = 0; value->kind == NODE_MAPPING && i < value->count; i++)
+                if (section_find(&section_service, value->pairs[i].key->text))
+                        return true;
+        return false;
 }
 
 static const char *find_nearest(const struct section *section, const char *name) {
@@ -215,33 +352,46 @@ static const struct key *find_advised(const struct section *section, const char 
         return section_find(section, name);
 }
 
-const struct key *unknown_key(struct decoder *dec, const struct section *section, const struct node *node) {
-        const struct quote quote = quote_text(node->text);
-        const struct section *home;
-        const char *found;
+/* What no table of words knows. */
+static const struct key *report_slip(struct decoder *dec, const struct section *section, const struct node_pair *pair) {
+        const char *name = pair->key->text;
+        const struct quote quote = quote_text(name);
+        const struct section *home_section = NULL;
+        const struct key *glued = find_glued(section, name), *home = find_home(section, name, &home_section);
+        const char *nearest = glued ? NULL : find_nearest(section, name);
+
+        if (glued)
+                decode_error(dec, pair->key, "unknown key '%s'; write a blank after the colon of %s:", quote.text,
+                             glued->name);
+        else if (section == &section_listen && is_number(name))
+                decode_error(dec, pair->key, "unknown key '%s'; write address: %s", quote.text, quote.text);
+        else if (nearest && (!home || same_word(nearest, name)))
+                decode_error(dec, pair->key, "unknown key '%s'; did you mean '%s'?", quote.text, nearest);
+        else if (home_section == &section_top)
+                decode_error(dec, pair->key, "unknown key '%s' here; it belongs to the top level", quote.text);
+        else if (home)
+                decode_error(dec, pair->key, "unknown key '%s' here; it belongs to %s%s", quote.text,
+                             home_section->path, home->name);
+        else if (section == &section_top && is_service(pair->value))
+                decode_error(dec, pair->key, "unknown key '%s'; write a service below services:", quote.text);
+        else
+                decode_error(dec, pair->key, "unknown key '%s' in %s", quote.text, section->what);
+        if (glued)
+                return glued;
+        return nearest && (!home || same_word(nearest, name)) ? section_find(section, nearest) : NULL;
+}
+
+const struct key *unknown_key(struct decoder *dec, const struct section *section, const struct node_pair *pair) {
+        const char *advice;
 
         /* Looking for what was meant takes time; nobody reads the thousandth guess. */
         if (dec->diag->count >= DIAG_MAX) {
-                decode_error(dec, node, "unknown key '%s'", quote.text);
+                decode_error(dec, pair->key, "unknown key '%s'", quote_text(pair->key->text).text);
                 return NULL;
         }
-        found = find_advice(section, node->text);
-        if (found) {
-                decode_error(dec, node, "unknown key '%s'; %s", quote.text, found);
-                return find_advised(section, found);
-        }
-        home = find_home(section, node->text);
-        found = find_nearest(section, node->text);
-        if (found && (!home || same_word(found, node->text))) {
-                decode_error(dec, node, "unknown key '%s'; did you mean '%s'?", quote.text, found);
-                return section_find(section, found);
-        }
-        if (home == &section_top)
-                decode_error(dec, node, "unknown key '%s' here; it belongs to the top level", quote.text);
-        else if (home)
-                decode_error(dec, node, "unknown key '%s' here; it belongs to %s%s", quote.text, home->path,
-                             node->text);
-        else
-                decode_error(dec, node, "unknown key '%s' in %s", quote.text, section->what);
-        return NULL;
+        advice = find_advice(section, pair->key->text);
+        if (!advice)
+                return report_slip(dec, section, pair);
+        decode_error(dec, pair->key, "unknown key '%s'; %s", quote_text(pair->key->text).text, advice);
+        return find_advised(section, advice);
 }

@@ -88,9 +88,38 @@ static char character_at(const struct buf *text, const yaml_mark_t *at) {
         return p < end ? *p : '\0';
 }
 
+/* Whether the last line that has anything in it, before this one, starts with a key whose colon no blank follows, or
+ * with a comment of C's; libyaml takes both for a text that goes on. */
+static const char *hint_line_before(const struct buf *text, yaml_mark_t at) {
+        while (at.line-- > 0) {
+                const char *line = line_at(text, &at);
+                size_t blanks = line ? strspn(line, " -") : 0;
+                size_t key = line ? strcspn(line + blanks, ":#\"'{}[], \n") : 0;
+                char behind = line && key > 0 && line[blanks + key] == ':' ? line[blanks + key + 1] : ' ';
+
+                if (!line || line[blanks] == '\n' || line[blanks] == '#')
+                        continue;
+                if (strncmp(line + blanks, "//", 2) == 0)
+                        return "; comments start with #";
+                return strchr(" \t\r\n", behind) ? NULL : "; a blank is missing after a colon above";
+        }
+        return NULL;
+}
+
+/* Whether something follows what was in quotes. */
+static bool is_behind_quotes(const struct buf *text, const yaml_mark_t *at) {
+        const char *line = line_at(text, at);
+        size_t n = line ? strcspn(line, "\n") : 0;
+
+        for (n = MIN_OF(n, at->column); n > 0 && line[n - 1] == ' ';)
+                n--;
+        return n > 0 && (line[n - 1] == '"' || line[n - 1] == '\'');
+}
+
 /* What people usually meant when libyaml gives up there. */
 static const char *syntax_hint(const struct yaml_reader *reader) {
         const yaml_parser_t *parser = &reader->parser;
+        const char *hint = NULL;
 
         switch (character_at(reader->text, &parser->problem_mark)) {
         case '\t':
@@ -102,9 +131,21 @@ static const char *syntax_hint(const struct yaml_reader *reader) {
                 return "; a text that starts with this character needs quotes";
         }
         if (strstr(parser->problem, "mapping values are not allowed"))
+                hint = hint_line_before(reader->text, parser->problem_mark);
+        if (hint)
+                return hint;
+        if (strstr(parser->problem, "<document start>"))
+                return "; a definition file starts with a key such as services:";
+        if (strstr(parser->problem, "could not find expected ':'"))
+                return "; write KEY: VALUE, with a blank after the colon";
+        if (strstr(parser->problem, "mapping values are not allowed"))
                 return "; a text with ': ' in it needs quotes, and keys of one mapping start in the same column";
         if (parser->context && strstr(parser->context, "alias"))
                 return "; a text that starts with * needs quotes";
+        if (parser->context && strstr(parser->context, "anchor"))
+                return "; a text that starts with & needs quotes";
+        if (is_behind_quotes(reader->text, &parser->problem_mark))
+                return "; nothing can follow the closing quote, put quotes around all of it";
         if (line_has_ipv6(reader->text, &parser->problem_mark))
                 return "; an IPv6 address needs quotes: \"[::1]:80\"";
         if (parser->context && strstr(parser->context, "block mapping"))

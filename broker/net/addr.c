@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "net/addrforms.h"
+#include "net/addrslip.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,6 +66,12 @@ static bool parse_inherited(const char *name, struct addr_list *list, struct buf
                 buf_add_string(why, "needs the name of an inherited socket after fd:");
                 return false;
         }
+        for (size_t i = 0; i < n; i++)
+                if (name[i] < ' ' || name[i] > '~' || name[i] == ':') {
+                        buf_add_string(why,
+                                       "names no inherited socket: their names are printable ASCII without colons");
+                        return false;
+                }
         memcpy(addr.sockaddr.un.sun_path, name, n);
         return list_add(list, &addr, why);
 }
@@ -293,9 +300,13 @@ static bool parse_form(const char *text, int default_type, struct addr_list *lis
 
 bool addr_parse(const char *text, int default_type, struct addr_list *ret, struct buf *why) {
         AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
+        AUTO(buf_deinit) struct buf reason = BUF_NULL;
 
-        if (!parse_form(text, default_type, &list, why))
+        if (!parse_form(text, default_type, &list, &reason)) {
+                if (!addrslip_explain(text, why))
+                        buf_add_string(why, buf_text(&reason));
                 return false;
+        }
         *ret = list;
         list = ADDR_LIST_NULL;
         return true;

@@ -66,11 +66,26 @@ static void test_forms(void **state UNUSED) {
         }
 }
 
+struct refused {
+        const char *text;
+        const char *why;
+};
+
+static void check_refused(const struct refused *cases, size_t count) {
+        for (size_t i = 0; i < count; i++) {
+                AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
+                AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+                if (addr_parse(cases[i].text, SOCK_STREAM, &list, &why))
+                        fail_msg("'%s' was taken", cases[i].text);
+                if (!strstr(buf_text(&why), cases[i].why))
+                        fail_msg("'%s' %s; expected: %s", cases[i].text, buf_text(&why), cases[i].why);
+                assert_null(list.items);
+        }
+}
+
 static void test_refused(void **state UNUSED) {
-        static const struct {
-                const char *text;
-                const char *why;
-        } cases[] = {
+        static const struct refused cases[] = {
                 {"", "has no port"},
                 {"127.0.0.1:", "has no port"},
                 {"1.2.3.4:x", "has no port: 'x' is not a number"},
@@ -110,18 +125,37 @@ static void test_refused(void **state UNUSED) {
                 {"netlink:a-name-that-is-longer-than-any-family", "names the netlink family 'a-name-that-is-longer-"},
                 {"netlink:route 1x", "has the group '1x'"},
                 {"special:x", "needs an absolute path"},
+                {"fd:a:b", "names no inherited socket"},
+                {"fd:\xc3\xbc", "names no inherited socket"},
         };
 
-        for (size_t i = 0; i < LENGTH_OF(cases); i++) {
-                AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
-                AUTO(buf_deinit) struct buf why = BUF_NULL;
+        check_refused(cases, LENGTH_OF(cases));
+}
 
-                if (addr_parse(cases[i].text, SOCK_STREAM, &list, &why))
-                        fail_msg("'%s' was taken", cases[i].text);
-                if (!strstr(buf_text(&why), cases[i].why))
-                        fail_msg("'%s' %s; expected: %s", cases[i].text, buf_text(&why), cases[i].why);
-                assert_null(list.items);
-        }
+/* What people write who know it from elsewhere. */
+static void test_slips(void **state UNUSED) {
+        static const struct refused cases[] = {
+                {"80:8080", "maps a port to another"},
+                {"127.0.0.1:80:8080", "maps a port to another"},
+                {"::1:80:8080", "goes into brackets"},
+                {"80/tcp", "names the protocol"},
+                {"udp/53", "names the protocol"},
+                {"80/sctp", "neither an address nor an absolute path"},
+                {"tcp://127.0.0.1:80", "is a URL"},
+                {"8000-8010", "is a range"},
+                {"8000-x", "has no port: '8000-x' is not a number"},
+                {"80 443", "more than one"},
+                {"80,443", "more than one"},
+                {"~/x", "starts with ~"},
+                {"$PORT", "nothing is expanded"},
+                {"80#x", "needs a blank"},
+                {"\xe2\x80\x9c"
+                 "80\xe2\x80\x9d",
+                 "typographic"},
+                {"localhost", "write localhost:PORT"},
+        };
+
+        check_refused(cases, LENGTH_OF(cases));
 }
 
 static void test_long_paths(void **state UNUSED) {
@@ -253,7 +287,7 @@ int main(void) {
                 cmocka_unit_test(test_long_paths),  cmocka_unit_test(test_hosts),
                 cmocka_unit_test(test_format_host), cmocka_unit_test(test_format_unix),
                 cmocka_unit_test(test_connectable), cmocka_unit_test(test_any_port),
-                cmocka_unit_test(test_protocol),
+                cmocka_unit_test(test_protocol),    cmocka_unit_test(test_slips),
         };
 
         return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
