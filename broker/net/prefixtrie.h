@@ -1,0 +1,34 @@
+/* The most specific of many networks that a peer is in: a binary trie with compressed paths, of nodes in one array.
+ * It is built at load; finding neither allocates nor calls the system, and takes about as many steps as the networks'
+ * number has bits. */
+#pragma once
+
+#include "net/prefix.h"
+
+struct prefix_node;
+
+struct prefix_trie {
+        struct prefix_node *nodes; /* the first stands for none */
+        uint32_t count;
+        uint32_t room;
+        uint32_t ipv4, ipv6; /* the roots' indices; 0: none */
+        bool has_unix;
+        uint32_t unix_value;
+};
+
+#define PREFIX_TRIE_NULL ((struct prefix_trie){0})
+
+void prefix_trie_deinit(struct prefix_trie *trie);
+
+/* Adds a network with its value. Returns 0; -EEXIST when it is there already, and then its value stays (see
+ * prefix_trie_get()); or -ENOMEM. */
+int prefix_trie_add(struct prefix_trie *trie, const struct prefix *prefix, uint32_t value);
+
+/* The value of this very network. False when it was not added. */
+bool prefix_trie_get(const struct prefix_trie *trie, const struct prefix *prefix, uint32_t *ret_value);
+
+/* The value of the longest prefix that PEER is in. False when it is in none. IPv4 mapped into IPv6 is IPv4. */
+bool prefix_trie_find(const struct prefix_trie *trie, const union sockaddr_any *peer, uint32_t *ret_value);
+
+/* The same for what is a prefix already, such as one that was masked: the longest network that holds all of it. */
+bool prefix_trie_find_prefix(const struct prefix_trie *trie, const struct prefix *prefix, uint32_t *ret_value);
