@@ -70,8 +70,7 @@ static bool is_written(const struct record *record, enum service_key id) {
         return record->origins[id] == KEY_WRITTEN && !record->bad[id];
 }
 
-/* Takes back what `defaults:` said, where it does not fit this service. */
-static void take_back(struct decoder *dec, struct record *record, enum service_key id) {
+void check_take_back(struct decoder *dec, struct record *record, enum service_key id) {
         const struct key *key = check_key(id);
 
         if (!key_set_default(key, key_field(key, record->def)))
@@ -80,8 +79,14 @@ static void take_back(struct decoder *dec, struct record *record, enum service_k
         record->values[id] = NULL;
 }
 
+/* A sensor starts no program. */
+static bool is_missing(const struct record *record, const struct key *key) {
+        return key->required && record->origins[key->id] == KEY_ABSENT &&
+               !(key->id == SERVICE_COMMAND && record->origins[SERVICE_SENSOR] != KEY_ABSENT);
+}
+
 static void check_missing(struct decoder *dec, struct record *record) {
-        section_for_each(key, &section_service) if (key->required && record->origins[key->id] == KEY_ABSENT) {
+        section_for_each(key, &section_service) if (is_missing(record, key)) {
                 check_error(dec, record, CHECK_KEY(key->id), "is missing; %s", key->missing);
                 record->bad[key->id] = true;
         }
@@ -112,7 +117,7 @@ static void check_scope(struct decoder *dec, struct record *record, const struct
             key_applies(key, def))
                 return;
         if (record->origins[key->id] == KEY_DEFAULTED)
-                take_back(dec, record, key->id);
+                check_take_back(dec, record, key->id);
         else if (key->lenient && is_default(dec, record, key))
                 return;
         else if (key->scope == SCOPE_BOOT && def->wait)
@@ -162,7 +167,7 @@ static void check_output(struct decoder *dec, struct record *record, enum servic
                             "a server that gets its sockets as descriptors has no connection to write to; write "
                             "log, inherit, null or append:/path");
         else
-                take_back(dec, record, id);
+                check_take_back(dec, record, id);
 }
 
 static void check_restart(struct decoder *dec, struct record *record) {
@@ -180,7 +185,7 @@ static void check_restart(struct decoder *dec, struct record *record) {
                 check_error(dec, record, CHECK_KEY(SERVICE_RESTART),
                             "contradicts main: yes, with which the broker ends when the server does");
         else
-                take_back(dec, record, SERVICE_RESTART);
+                check_take_back(dec, record, SERVICE_RESTART);
 }
 
 static void note_mark(const struct decoder *dec, const struct record *record, enum service_key id, struct mark *ret) {
@@ -211,6 +216,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 }
 
 void check_service(struct decoder *dec, struct record *record) {
+        check_sensor(dec, record);
         check_missing(dec, record);
         finish_def(dec, record);
         section_for_each(key, &section_service) if (key->scope != SCOPE_ALL) check_scope(dec, record, key);
@@ -218,6 +224,7 @@ void check_service(struct decoder *dec, struct record *record) {
         check_output(dec, record, SERVICE_STDERR);
         check_output(dec, record, SERVICE_STDOUT);
         check_restart(dec, record);
+        check_admission(dec, record);
         check_placeholders(dec, record);
         check_variables(dec, record);
 }

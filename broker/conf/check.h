@@ -23,7 +23,9 @@ void check_service(struct decoder *dec, struct record *record);
 /* Checks an enabled service, after check_service(), against those before it, and remembers it for those to come. */
 void check_across(struct decoder *dec, struct record *record, struct check *check);
 
-/* Parts of check_service() in files of their own. */
+/* Parts of check_service() in files of their own. check_sensor() comes before anything is found missing. */
+void check_sensor(struct decoder *dec, struct record *record);
+void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);
 void check_variables(struct decoder *dec, struct record *record);
 
@@ -40,6 +42,9 @@ void check_error(struct decoder *dec, const struct record *record, struct check_
         PRINTF_LIKE(4, 5);
 void check_warning(struct decoder *dec, const struct record *record, struct check_place place, const char *format, ...)
         PRINTF_LIKE(4, 5);
+
+/* Takes back what `defaults:` said, where it does not fit this service. */
+void check_take_back(struct decoder *dec, struct record *record, enum service_key id);
 
 /* The key of the table. */
 const struct key *check_key(enum service_key id);

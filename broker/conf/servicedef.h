@@ -145,6 +145,9 @@ struct networks_def {
         size_t count; /* 0: the key is not there */
 };
 
+#define BANNER_FILE "file:"
+#define BANNER_SIZE_MAX 4096
+
 struct banner_def {
         char *text; /* as written, but that the path after file: is complete; NULL: none */
         char *data; /* result: what is sent; not terminated. Not there where the service is disabled */
