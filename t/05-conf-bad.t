@@ -80,6 +80,15 @@ mkdir 'dir.yaml/a.yaml' or die;
 refused('a directory with the name of a file', ['dir.yaml'], "dir.yaml/a.yaml: is not a regular file\n");
 refused('too large', [spew('large.yaml', '#' x (16 * 1024 * 1024 + 1))], "large.yaml: is larger than 16777216 bytes\n");
 
+# What the C library says about it depends on whether there is anybody to ask.
+{
+    local $ENV{RES_OPTIONS} = 'timeout:1 attempts:1';
+    my $hosts = 'only_from: [localhost, none.invalid], proxy_protocol: accept, proxy_protocol_from: none.invalid';
+    my $why = qr/'none\.invalid' cannot be looked up: \S.*/;
+    refused('a host that nobody knows', [spew('host.yaml', "services: {a: {listen: 1, wait: no, command: x, $hosts}}\n")],
+        qr/\A\S+: services\.a\.only_from\[1\]: $why\n\S+: services\.a\.proxy_protocol_from: $why\n\z/);
+}
+
 mkdir 'void' or die;
 my ($text, $status) = check('void');
 is($text, "void: warning: no definitions in this directory\n", 'an empty directory: a warning');

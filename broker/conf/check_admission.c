@@ -53,7 +53,8 @@ void check_sensor(struct decoder *dec, struct record *record) {
         for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN]; i++) {
                 const struct addr_list *addrs = &def->listen.items[i].addrs;
 
-                if (addrs->count > 0 && !addresses_tcp.has(&addrs->items[0]) && !is_inherited(&addrs->items[0]))
+                if (addrs->count > 0 && addr_is_connectable(&addrs->items[0]) && !is_inherited(&addrs->items[0]) &&
+                    !addresses_tcp.has(&addrs->items[0]))
                         check_error(dec, record, (struct check_place){SERVICE_LISTEN, (int)i},
                                     "'%s' is not a TCP address; a sensor catches clients by their IP addresses",
                                     quote_text(def->listen.items[i].address).text);

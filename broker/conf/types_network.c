@@ -1,6 +1,7 @@
 /* Lists of clients, and limits with exceptions for some of them. */
 #include "conf/decode.h"
 #include "conf/print.h"
+#include "conf/refuse.h"
 #include "conf/servicedef.h"
 #include "conf/types.h"
 #include "net/prefixtrie.h"
@@ -13,8 +14,8 @@ static void describe_networks(const struct key *key, struct buf *out) {
                    key->id == SERVICE_PROXY_PROTOCOL_FROM ? ", unix:" : "", key->example);
 }
 
-/* Words that other programs have for many clients at once. */
-static const char *refuse_word(const char *text) {
+/* What is neither an address nor a host, and what other programs have for many clients at once. */
+static const char *refuse_clients(const struct key *key, const char *text) {
         static const char *const everybody[] = {"all", "any", "everybody", "everyone", "*"};
 
         for (size_t i = 0; i < LENGTH_OF(everybody); i++)
@@ -22,15 +23,15 @@ static const char *refuse_word(const char *text) {
                         return "is not an address; write 0.0.0.0/0 and \"::/0\" for everybody";
         if (strncmp(text, "country:", 8) == 0)
                 return "takes libmaxminddb, which this build does not have";
+        if (key->id == SERVICE_PROXY_PROTOCOL_FROM && (strcmp(text, "unix") == 0 || strncmp(text, "unix:", 5) == 0))
+                return "is not a client; write \"unix:\" for all of AF_UNIX sockets";
         if (strncmp(text, "unix:", 5) == 0)
                 return "has no address to go by; write uid or gid for clients of AF_UNIX sockets";
         if (text[0] == '.' || strncmp(text, "*.", 2) == 0)
                 return "is a domain, and clients are known by their addresses; write networks";
         if (strpbrk(text, "{},"))
                 return "is several in one; write each on its own, in a list";
-        if (text[0] == '\0' || text[strcspn(text, " \t\r\n")] != '\0')
-                return "is not the name of a host; write one address, network or host each";
-        return NULL;
+        return prefix_looks_numeric(text) ? NULL : refuse_host(text);
 }
 
 static bool set_unix(struct network_def *network) {
@@ -70,24 +71,28 @@ static bool decode_prefix(struct decoder *dec, const struct node *node, struct p
         return false;
 }
 
+static bool resolve_host(struct decoder *dec, const struct node *node, struct network_def *network) {
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+        if (prefix_resolve(node->text, &network->prefixes, &network->count, &why))
+                return true;
+        decode_error(dec, node, "'%s' %s", quote_text(node->text).text, buf_text(&why));
+        return false;
+}
+
 static bool decode_clients(struct decoder *dec, const struct key *key, const struct node *node,
                            struct network_def *network) {
-        AUTO(buf_deinit) struct buf why = BUF_NULL;
         const char *problem;
 
         if (key->id == SERVICE_PROXY_PROTOCOL_FROM && strcmp(node->text, "unix:") == 0)
                 return set_unix(network) || decode_no_memory(dec, node);
-        problem = refuse_word(node->text);
+        problem = refuse_clients(key, node->text);
         if (problem) {
                 decode_error(dec, node, "'%s' %s", quote_text(node->text).text, problem);
                 return false;
         }
-        if (!prefix_looks_numeric(node->text)) {
-                if (prefix_resolve(node->text, &network->prefixes, &network->count, &why))
-                        return true;
-                decode_error(dec, node, "'%s' %s", quote_text(node->text).text, buf_text(&why));
-                return false;
-        }
+        if (!prefix_looks_numeric(node->text))
+                return resolve_host(dec, node, network);
         network->prefixes = calloc(1, sizeof(*network->prefixes));
         if (!network->prefixes)
                 return decode_no_memory(dec, node);

@@ -85,7 +85,7 @@ static void enter_listening(struct service *service) {
 }
 
 static void log_pause(const struct service *service, usec_t delay) {
-        const char *program = service->def->command.items[0];
+        const char *program = service->def->command.count > 0 ? service->def->command.items[0] : "";
 
         switch (service->pause) {
         case PAUSE_SHORTAGE:
