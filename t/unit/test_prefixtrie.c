@@ -104,6 +104,12 @@ static void check_random(size_t count, unsigned spread, size_t lookups, uint64_t
 
                 compare(&trie, &naive, &address);
         }
+        assert_int_equal(prefix_trie_index(&trie), 0);
+        for (size_t i = 0; i < lookups; i++) {
+                struct prefix address = random_prefix(random_next(2) ? AF_INET : AF_INET6, spread);
+
+                compare(&trie, &naive, &address);
+        }
         for (size_t i = 0; i < count; i += count / 50) {
                 uint32_t value = 0;
 
@@ -123,7 +129,7 @@ static void test_ten_thousand(void **state UNUSED) {
 }
 
 /* Every length at once, from the outside in and from the inside out. */
-static void check_nested(uint8_t family, bool inwards) {
+static void check_nested(uint8_t family, bool inwards, bool index) {
         AUTO(prefix_trie_deinit) struct prefix_trie trie = PREFIX_TRIE_NULL;
         const unsigned most = prefix_bits_max(family);
         struct prefix ones = {.family = family, .bits = (uint8_t)most};
@@ -137,6 +143,8 @@ static void check_nested(uint8_t family, bool inwards) {
                 assert_int_equal(prefix_trie_add(&trie, &prefix, prefix.bits), 0);
                 assert_int_equal(prefix_trie_add(&trie, &prefix, 999), -EEXIST);
         }
+        if (index)
+                assert_int_equal(prefix_trie_index(&trie), 0);
         for (unsigned i = 0; i <= most; i++) {
                 struct prefix address = ones, network = ones;
                 union sockaddr_any sa;
@@ -154,10 +162,59 @@ static void check_nested(uint8_t family, bool inwards) {
 }
 
 static void test_nested(void **state UNUSED) {
-        check_nested(AF_INET, true);
-        check_nested(AF_INET, false);
-        check_nested(AF_INET6, true);
-        check_nested(AF_INET6, false);
+        for (unsigned i = 0; i < 4; i++) {
+                check_nested(AF_INET, i & 1, i & 2);
+                check_nested(AF_INET6, i & 1, i & 2);
+        }
+}
+
+/* Thousands of networks in one, below a default for everybody, at every depth. */
+static void check_deep(unsigned depth) {
+        AUTO(prefix_trie_deinit) struct prefix_trie trie = PREFIX_TRIE_NULL;
+        struct prefix items[400], all = {.family = AF_INET6};
+        struct naive naive = {.items = items};
+
+        random_state = depth;
+        items[naive.count++] = all;
+        assert_int_equal(prefix_trie_add(&trie, &all, 0), 0);
+        while (naive.count < LENGTH_OF(items)) {
+                struct prefix prefix = random_prefix(AF_INET6, 256);
+
+                memset(prefix.address, 0xa5, depth / 8);
+                prefix_mask(&prefix, depth + random_next(129 - depth));
+                if (prefix_trie_add(&trie, &prefix, (uint32_t)naive.count) == 0)
+                        items[naive.count++] = prefix;
+        }
+        assert_int_equal(prefix_trie_index(&trie), 0);
+        for (size_t i = 0; i < 400; i++) {
+                struct prefix address = random_prefix(AF_INET6, 256);
+
+                if (i % 4 != 0)
+                        memset(address.address, 0xa5, depth / 8);
+                compare(&trie, &naive, &address);
+        }
+}
+
+static void test_deep(void **state UNUSED) {
+        for (unsigned depth = 0; depth <= 112; depth += 8)
+                check_deep(depth);
+}
+
+/* What is added after the index counts. */
+static void test_index_and_add(void **state UNUSED) {
+        AUTO(prefix_trie_deinit) struct prefix_trie trie = PREFIX_TRIE_NULL;
+        struct prefix prefix = {.family = AF_INET, .bits = 32};
+        uint32_t value = 0;
+
+        for (uint32_t i = 0; i < 256; i++) {
+                prefix.address[3] = (uint8_t)i;
+                assert_int_equal(prefix_trie_add(&trie, &prefix, i), 0);
+                assert_int_equal(prefix_trie_index(&trie), 0);
+                assert_yes(prefix_trie_find_prefix(&trie, &prefix, &value));
+                assert_int_equal(value, i);
+        }
+        prefix.address[0] = 1;
+        assert_no(prefix_trie_find_prefix(&trie, &prefix, &value));
 }
 
 static void test_families(void **state UNUSED) {
@@ -187,10 +244,8 @@ static void test_families(void **state UNUSED) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_random),
-                cmocka_unit_test(test_ten_thousand),
-                cmocka_unit_test(test_nested),
-                cmocka_unit_test(test_families),
+                cmocka_unit_test(test_random), cmocka_unit_test(test_ten_thousand),  cmocka_unit_test(test_nested),
+                cmocka_unit_test(test_deep),   cmocka_unit_test(test_index_and_add), cmocka_unit_test(test_families),
         };
 
         return cmocka_run_group_tests_name("prefixtrie", tests, NULL, NULL);
