@@ -108,7 +108,7 @@ static bool refuse_short(const char *host, struct buf *why) {
         if (n == 0 || dots > 2)
                 return false;
         memcpy(whole, host, n);
-        strcpy(whole + n, ".0.0.0" + 2 * dots);
+        strcpy(whole + n, &".0.0.0"[2 * dots]);
         if (inet_pton(AF_INET, whole, &in) != 1)
                 return false;
         buf_printf(why, "is not a whole address; write %s/%zu for the network", whole, 8 * (dots + 1));
