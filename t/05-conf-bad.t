@@ -95,6 +95,14 @@ refused('a FIFO with a writer', [spew('fifo2.yaml', sprintf $with_env, 'fifo.env
     "fifo2.yaml:2:52: services.a.env_file: 'fifo.env' is not a regular file\n");
 close $writer;
 alarm 0;
+# What the C library says about it depends on whether there is anybody to ask.
+{
+    local $ENV{RES_OPTIONS} = 'timeout:1 attempts:1';
+    my $hosts = 'only_from: [localhost, none.invalid], proxy_protocol: accept, proxy_protocol_from: none.invalid';
+    my $why = qr/'none\.invalid' cannot be looked up: \S.*/;
+    refused('a host that nobody knows', [spew('host.yaml', "services: {a: {listen: 1, wait: no, command: x, $hosts}}\n")],
+        qr/\A\S+: services\.a\.only_from\[1\]: $why\n\S+: services\.a\.proxy_protocol_from: $why\n\z/);
+}
 
 mkdir 'void' or die;
 my ($text, $status) = check('void');

@@ -8,7 +8,7 @@ use Test::More;
 my %may = (
         base => [],
         net => [qw(base)],
-        conf => [qw(base net/addr.h net/options.h)],
+        conf => [qw(base net/addr.h net/options.h net/prefix.h net/prefixtrie.h)],
         proc => [qw(base)],
         handoff => [qw(base net proc)],
         core => [qw(base net conf proc handoff)],

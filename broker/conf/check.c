@@ -79,8 +79,14 @@ void check_take_back(struct decoder *dec, struct record *record, enum service_ke
         record->values[id] = NULL;
 }
 
+/* A sensor starts no program. */
+static bool is_missing(const struct record *record, const struct key *key) {
+        return key->required && record->origins[key->id] == KEY_ABSENT &&
+               !(key->id == SERVICE_COMMAND && record->origins[SERVICE_SENSOR] != KEY_ABSENT);
+}
+
 static void check_missing(struct decoder *dec, struct record *record) {
-        section_for_each(key, &section_service) if (key->required && record->origins[key->id] == KEY_ABSENT) {
+        section_for_each(key, &section_service) if (is_missing(record, key)) {
                 check_error(dec, record, CHECK_KEY(key->id), "is missing; %s", key->missing);
                 record->bad[key->id] = true;
         }
@@ -220,6 +226,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 }
 
 void check_service(struct decoder *dec, struct record *record) {
+        check_sensor(dec, record);
         check_missing(dec, record);
         finish_def(dec, record);
         section_for_each(key, &section_service) if (key->scope != SCOPE_ALL) check_scope(dec, record, key);
@@ -228,6 +235,7 @@ void check_service(struct decoder *dec, struct record *record) {
         check_output(dec, record, SERVICE_STDOUT);
         check_restart(dec, record);
         check_workers(dec, record);
+        check_admission(dec, record);
         check_placeholders(dec, record);
         check_variables(dec, record);
 }

@@ -49,6 +49,20 @@ const char *refuse_device(const char *text) {
         return NULL;
 }
 
+const char *refuse_host(const char *text) {
+        static const char problem[] = "is not the name of a host; write one address, network or name";
+        const char *p = text;
+
+        do {
+                size_t n = strspn(p, LETTERS DIGITS "-_");
+
+                if (n == 0 || n > 63 || p[0] == '-' || p[n - 1] == '-')
+                        return problem;
+                p += n;
+        } while (*p == '.' && *++p != '\0');
+        return *p == '\0' && p - text <= 254 ? NULL : problem;
+}
+
 const char *refuse_word(const char *text) {
         return text[0] == '\0' || has_blanks(text) ? "is not a name; write one word" : NULL;
 }

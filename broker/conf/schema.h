@@ -96,7 +96,23 @@ enum service_key {
         SERVICE_NO_NEW_PRIVILEGES,
         SERVICE_INSTANCES,
         SERVICE_PER_SOURCE,
+        SERVICE_SOURCE_PREFIX,
         SERVICE_WHEN_FULL,
+        SERVICE_CPS,
+        SERVICE_CPS_PAUSE,
+        SERVICE_MAX_LOAD,
+        SERVICE_ONLY_FROM,
+        SERVICE_NO_ACCESS,
+        SERVICE_UID,
+        SERVICE_GID,
+        SERVICE_ACCESS_TIMES,
+        SERVICE_BANNER,
+        SERVICE_BANNER_SUCCESS,
+        SERVICE_BANNER_FAIL,
+        SERVICE_REFUSE_WITH,
+        SERVICE_SENSOR,
+        SERVICE_PROXY_PROTOCOL,
+        SERVICE_PROXY_PROTOCOL_FROM,
         SERVICE_KEY_N,
 };
 
@@ -154,6 +170,7 @@ extern const struct section section_service;
 extern const struct section section_listen;
 extern const struct section section_keep_alive;
 extern const struct section section_env_file;
+extern const struct section section_source_prefix;
 
 extern const struct key_group group_listen; /* the key `listen` itself */
 extern const struct key_group group_activation;
@@ -185,7 +202,7 @@ const struct key *section_find(const struct section *section, const char *name);
 
 /* The names of all keys of a section; at most ROOM of them. Returns how many. */
 size_t section_names(const struct section *section, const char **names, size_t room);
-#define SECTION_NAMES_MAX 128
+#define SECTION_NAMES_MAX 256
 
 static inline void *key_field(const struct key *key, void *base) {
         return (char *)base + key->offset;
@@ -197,6 +214,9 @@ static inline const void *key_const_field(const struct key *key, const void *bas
 
 /* Whether the key means something for this service, whose other keys have been read. */
 bool key_applies(const struct key *key, const struct service_def *def);
+
+/* Whether it means something for a sensor, which starts nothing and serves nobody. */
+bool key_is_for_sensors(const struct key *key);
 
 /* Whom keys of this scope are for: "servers with ...". NULL for all. */
 const char *key_scope_text(enum key_scope scope);

@@ -23,7 +23,35 @@ static bool has_own_stdout(const struct service_def *def) {
         return def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait);
 }
 
+bool key_is_for_sensors(const struct key *key) {
+        for (size_t i = 0; i < group_process.count; i++)
+                if (&group_process.keys[i] == key)
+                        return false;
+        switch (key->id) {
+        case SERVICE_HANDOFF:
+        case SERVICE_COMMAND:
+        case SERVICE_STOP_SIGNAL:
+        case SERVICE_STOP_GRACE_PERIOD:
+        case SERVICE_RESTART_DELAY:
+        case SERVICE_RESTART_DELAY_MAX:
+        case SERVICE_KILL_MODE:
+        case SERVICE_MAX_RUNTIME:
+        case SERVICE_INSTANCES:
+        case SERVICE_PER_SOURCE:
+        case SERVICE_WHEN_FULL:
+        case SERVICE_CPS:
+        case SERVICE_CPS_PAUSE:
+        case SERVICE_MAX_LOAD:
+        case SERVICE_BANNER_SUCCESS:
+                return false;
+        default:
+                return true;
+        }
+}
+
 bool key_applies(const struct key *key, const struct service_def *def) {
+        if (def->sensor != 0 && !key_is_for_sensors(key))
+                return false;
         switch (key->scope) {
         case SCOPE_SERVER:
                 return def->wait;

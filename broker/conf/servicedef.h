@@ -3,12 +3,14 @@
  * are results of loading and say so. */
 #pragma once
 
+#include "base/dayranges.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/rate.h"
 #include "base/strlist.h"
 #include "net/addr.h"
 #include "net/options.h"
+#include "net/prefix.h"
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -43,6 +45,19 @@ enum when_full {
         WHEN_FULL_WAIT,
         WHEN_FULL_REFUSE,
         WHEN_FULL_N,
+};
+
+enum refuse_with {
+        REFUSE_WITH_CLOSE, /* an orderly end */
+        REFUSE_WITH_RESET, /* a TCP RST */
+        REFUSE_WITH_N,
+};
+
+enum proxy_protocol {
+        PROXY_PROTOCOL_NO,
+        PROXY_PROTOCOL_ACCEPT, /* with a header or without */
+        PROXY_PROTOCOL_REQUIRE,
+        PROXY_PROTOCOL_N,
 };
 
 enum output_kind {
@@ -135,6 +150,54 @@ struct place {
         unsigned column;
 };
 
+/* One exception of `per_source`. */
+struct source_limit_def {
+        char *text; /* as written */
+        struct prefix prefix;
+        uint32_t limit; /* COUNT_UNLIMITED */
+};
+
+struct per_source_def {
+        uint32_t limit; /* of those without an exception; COUNT_UNLIMITED */
+        struct source_limit_def *items;
+        size_t count;
+};
+
+/* How many bits of an address are one source. */
+struct source_prefix_def {
+        int ipv4; /* 1 to 32 */
+        int ipv6; /* 1 to 128 */
+};
+
+/* One entry of a list of clients: an address, a network, or a host with all its addresses. */
+struct network_def {
+        char *text; /* as written */
+        struct mark mark;
+        struct prefix *prefixes; /* result: what `text` means */
+        size_t count;
+};
+
+struct networks_def {
+        struct network_def *items;
+        size_t count; /* 0: the key is not there */
+};
+
+#define BANNER_FILE "file:"
+#define BANNER_SIZE_MAX 4096
+
+struct banner_def {
+        char *text; /* as written, but that the path after file: is complete; NULL: none */
+        char *data; /* result: what is sent; not terminated. Not there where the service is disabled */
+        size_t size;
+};
+
+/* Users, or groups, of clients on AF_UNIX sockets. */
+struct peer_ids_def {
+        struct strlist names; /* as written */
+        uint32_t *ids;        /* result: what the names mean, in their order */
+        size_t count;
+};
+
 struct service_def {
         char *name;
         struct mark mark; /* of the name */
@@ -185,9 +248,25 @@ struct service_def {
         bool no_new_privileges;
 
         /* 3.4 */
-        uint32_t instances;  /* COUNT_UNLIMITED */
-        uint32_t per_source; /* COUNT_UNLIMITED */
+        uint32_t instances; /* COUNT_UNLIMITED */
+        struct per_source_def per_source;
+        struct source_prefix_def source_prefix;
         enum when_full when_full;
+        struct rate_limit cps;
+        usec_t cps_pause;
+        uint32_t max_load; /* in hundredths; 0: unlimited */
+        struct networks_def only_from;
+        struct networks_def no_access;
+        struct day_ranges access_times; /* none: always */
+        struct banner_def banner;
+        struct banner_def banner_fail;
+        struct banner_def banner_success;
+        enum refuse_with refuse_with;
+        usec_t sensor; /* 0: none; USEC_INFINITY; then there is no command */
+        enum proxy_protocol proxy_protocol;
+        struct networks_def proxy_protocol_from; /* AF_UNIX: all local peers */
+        struct peer_ids_def uid;
+        struct peer_ids_def gid;
 
         /* Results: where the values stand that are looked at again when the service is prepared. */
         struct mark command_mark;

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +72,15 @@ int textfile_read(const char *path, size_t limit, struct buf *ret, struct buf *w
         if (!is_trusted(&st, why))
                 return err_raise(-EPERM);
         return read_all(fd, limit, ret, why);
+}
+
+char *textfile_resolve(const char *definition, const char *path) {
+        const char *slash = path[0] != '/' && definition ? strrchr(definition, '/') : NULL;
+        char *resolved;
+
+        if (!slash)
+                return strdup(path);
+        return asprintf(&resolved, "%.*s/%s", (int)(slash - definition), definition, path) < 0 ? NULL : resolved;
 }
 
 bool textfile_trust_directory(const char *path, struct buf *why) {

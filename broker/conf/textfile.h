@@ -8,5 +8,9 @@
  * subject in WHY, -ENOENT where there is no such file. */
 int textfile_read(const char *path, size_t limit, struct buf *ret, struct buf *why);
 
+/* The path of a file that a definition names: a relative one counts from the directory of DEFINITION, the file that it
+ * stands in; NULL where it stands in none. The caller frees it. NULL when memory ran out. */
+char *textfile_resolve(const char *definition, const char *path);
+
 /* Whether root may act on what stands in the directory PATH; always true for others. False with the reason in WHY. */
 bool textfile_trust_directory(const char *path, struct buf *why);

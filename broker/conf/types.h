@@ -42,6 +42,17 @@ extern const struct key_type type_env_files;   /* struct env_files_def */
 extern const struct key_type type_listens;    /* struct listens_def */
 extern const struct key_type type_keep_alive; /* struct keep_alive_options */
 
+/* conf/types_network.c */
+extern const struct key_type type_networks;   /* struct networks_def */
+extern const struct key_type type_per_source; /* struct per_source_def */
+
+/* conf/types_admission.c */
+extern const struct key_type type_load;        /* uint32_t, in hundredths */
+extern const struct key_type type_day_ranges;  /* struct day_ranges */
+extern const struct key_type type_banner;      /* struct banner_def */
+extern const struct key_type type_peer_users;  /* struct peer_ids_def */
+extern const struct key_type type_peer_groups; /* struct peer_ids_def */
+
 /* conf/types_mapping.c */
 extern const struct key_type type_mapping; /* key->section, in the structure of the section around it */
 extern const struct key_type type_node;    /* const struct node *: looked at by whoever reads the file */

@@ -4,6 +4,7 @@
 #include "conf/print.h"
 #include "conf/refuse.h"
 #include "conf/servicedef.h"
+#include "conf/textfile.h"
 #include "conf/types.h"
 
 #include <stdio.h>
@@ -147,16 +148,6 @@ static void describe_env_files(const struct key *key UNUSED, struct buf *out) {
         buf_add_string(out, "a path, or a list of paths or {path: PATH, required: no}");
 }
 
-/* A path counts from the directory of the definition it stands in. */
-static char *resolve_path(const char *file, const char *path) {
-        const char *slash = path[0] != '/' && file ? strrchr(file, '/') : NULL;
-        char *resolved;
-
-        if (!slash)
-                return strdup(path);
-        return asprintf(&resolved, "%.*s/%s", (int)(slash - file), file, path) < 0 ? NULL : resolved;
-}
-
 static bool finish_env_file(struct decoder *dec, const struct node *node, struct env_file_def *env_file) {
         char *resolved;
 
@@ -164,7 +155,7 @@ static bool finish_env_file(struct decoder *dec, const struct node *node, struct
                 decode_error(dec, node, "has no path; write the path of a file");
                 return false;
         }
-        resolved = resolve_path(dec->file, env_file->path);
+        resolved = textfile_resolve(dec->file, env_file->path);
         if (!resolved)
                 return decode_no_memory(dec, node);
         free(env_file->path);

@@ -17,10 +17,13 @@ static void describe_mapping(const struct key *key, struct buf *out) {
                 buf_printf(out, "%s%s", i == 0 ? "" : i + 1 == count ? " and " : ", ", names[i]);
 }
 
-/* A mapping of which everything was commented out says nothing, and that is fine. */
+/* A mapping of which everything was commented out says nothing, and that is fine. What `defaults:` said is gone, as it
+ * is with a key of any other type. */
 static bool decode_mapping(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const struct decode_target target = {.section = key->section, .base = field};
 
+        if (!section_set_defaults(key->section, field))
+                return decode_no_memory(dec, node);
         return node_is_null(node) || decode_section(dec, &target, node);
 }
 

@@ -307,7 +307,7 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
                 r = make_rlimits(request, &plan);
         if (r == 0)
                 r = planrights_make(def, &plan, diag);
-        if (r == 0)
+        if (r == 0 && def->command.count > 0)
                 r = find_program(def, &plan, diag);
         if (r == 0 && def->working_dir && !(plan.working_dir = strdup(def->working_dir)))
                 r = err_raise(-ENOMEM);

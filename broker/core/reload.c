@@ -86,7 +86,7 @@ static void commit_same_program(struct change *change) {
         }
         service->def = take_ptr(change->def);
         program_set_policy(service->program, service->def);
-        limits_set(&service->limits, service->def->instances, service->def->per_source);
+        limits_set(&service->limits, service->def->instances, service->def->per_source.limit);
         service_def_free(old_def);
         /* A place more or one less, another delay, start: boot: what it waits for may be over. */
         if (service_accepts(service) || (service->state != SERVICE_RUNNING && service->state != SERVICE_STOPPING))
@@ -104,7 +104,7 @@ static void commit_change(struct reload *reload, struct change *change) {
         retire_program(service);
         service->program = take_ptr(change->program);
         service->def = take_ptr(change->def);
-        limits_set(&service->limits, service->def->instances, service->def->per_source);
+        limits_set(&service->limits, service->def->instances, service->def->per_source.limit);
         /* Accepted under the old definition, and the new program takes none: nobody can serve them any more. */
         if (service->def->wait)
                 service_drop_held(service);

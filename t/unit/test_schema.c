@@ -96,7 +96,7 @@ static void test_defaults(void **state UNUSED) {
         assert_yes(def.pass_environment.all);
         assert_int_equal(def.stderr_to.kind, OUTPUT_LOG);
         assert_int_equal(def.instances, 100);
-        assert_yes(def.per_source == COUNT_UNLIMITED);
+        assert_yes(def.per_source.limit == COUNT_UNLIMITED);
         assert_int_equal(def.when_full, WHEN_FULL_WAIT);
         assert_yes(section_copy(&section_service, &def, &copy));
         assert_yes(section_equal(&section_service, &def, &copy));
