@@ -13,19 +13,28 @@ void strlist_deinit(struct strlist *list) {
         *list = STRLIST_NULL;
 }
 
+/* For COUNT strings and a NULL: what the smallest piece of memory holds, or a power of two. */
+static size_t room_for(size_t count) {
+        size_t room = 4;
+
+        if (count <= 2)
+                return 3;
+        while (room < count + 1)
+                room *= 2;
+        return room;
+}
+
 int strlist_consume(struct strlist *list, char *own_text) {
         if (!own_text)
                 return err_raise(-ENOMEM);
-        if (list->count + 1 >= list->room) {
-                size_t room = MAX_OF(list->room * 2, (size_t)4);
-                char **items = realloc(list->items, room * sizeof(*items));
+        if (list->count == 0 || room_for(list->count) != room_for(list->count + 1)) {
+                char **items = reallocarray(list->items, room_for(list->count + 1), sizeof(*items));
 
                 if (!items) {
                         free(own_text);
                         return err_raise(-ENOMEM);
                 }
                 list->items = items;
-                list->room = room;
         }
         list->items[list->count++] = own_text;
         list->items[list->count] = NULL;

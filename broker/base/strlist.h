@@ -7,8 +7,7 @@
 
 struct strlist {
         char **items; /* items[count] is NULL; NULL itself while nothing was added */
-        size_t count;
-        size_t room;
+        size_t count; /* says how much room there is, too: thousands of services have a dozen lists each */
 };
 
 #define STRLIST_NULL ((struct strlist){0})
