@@ -77,6 +77,15 @@ shows('options.yaml', qr/keep_alive:\n +time: 60s\n +interval: 10s\n +probes: 5$
     qr/^        ip_tos: 16$/m, qr/^        receive_buffer: 64K$/m, qr/^        directory_mode: "0750"$/m);
 shows('workers.yaml', qr/^  web:(?:\n    .*)*\n    workers: 1024$/m, qr/^  dns:(?:\n    .*)*\n    workers: 3$/m,
     qr/^  alone:(?:\n    .*)*\n    workers: 1$/m);
+shows('admission.yaml', qr/^    per_source:\n      default: 5\n      "10.0.0.0\/8": unlimited\n      "192.0.2.7": 50\n/m,
+    qr/^    source_prefix:\n      ipv4: 32\n      ipv6: 48$/m, qr/^    max_load: 2.5$/m, qr/^    max_load: 0.05$/m,
+    qr/^    only_from:\n      - "10.0.0.0\/8"\n      - "192.0.2.7"\n      - "2001:db8::\/32"\n      - "::ffff:192.0.2.9"\n/m,
+    qr/^      - localhost\n    no_access:$/m, qr/^    uid: \[root, "1000"\]$/m, qr/^    banner_fail: "go away\\n"$/m,
+    qr/^    access_times: \["8:00-12:00", "13:00-24:00", "22:00-2:00"\]$/m, qr/^    sensor: infinity$/m,
+    qr/^  trap:(?:\n    .*)*\n    wait: no\n    source_prefix:/m);
+shows('admission-defaults.yaml', qr/^  tcp:(?:\n    .*)*\n      ipv4: 32\n      ipv6: 48(?:\n    .*)*\n    refuse_with: close$/m,
+    qr/^  unix:(?:\n    .*)*\n      ipv4: 24\n(?:    .*\n)*    uid: \[root\]\n(?:    .*\n)*    refuse_with: reset$/m,
+    qr/^  trap:(?:\n    .*)*\n    sensor: 1h$/m);
 shows('broker.yaml', qr/\Abroker:\n  log:\n    format: journal\n    level: warning\nservices:\n\z/);
 
 # A definition file's directory is where its env_file is.
@@ -87,9 +96,19 @@ is((run('check', 'sub/x.yaml'))[1], 0, 'env_file counts from the directory of th
 is((run('check', 'sub'))[1],        0, 'also when the directory was given');
 is((run('same', 'sub/x.yaml', 'minimal.yaml'))[1], 1, 'different services are different');
 
+# A banner's file counts from there as well, and what it says is part of the definition.
+my $banner = "services: {a: {listen: 1, wait: no, command: x, banner: '%s'}}\n";
+spew('sub/y.yaml', sprintf $banner, 'file:hello');
+spew('sub/hello',  "one\n");
+like((run('show', 'sub/y.yaml'))[0], qr/^    banner: "file:sub\/hello"$/m, 'the path of a banner is completed');
+spew('text.yaml', sprintf $banner, 'file');
+is((run('same', 'sub/y.yaml', 'sub/y.yaml'))[1], 0, 'the same banner');
+is((run('same', 'sub/y.yaml', 'text.yaml'))[1],  1, 'another banner');
+
 # Explaining.
 for my $key (qw(user services.web.user services.my.web.user defaults.user listen.backlog services.web.listen[1].backlog
-    backlog broker.log.level log listen.keep_alive.time broker services env_file.required)) {
+    backlog broker.log.level log listen.keep_alive.time broker services env_file.required
+    per_source source_prefix source_prefix.ipv6 only_from banner sensor proxy_protocol_from)) {
     my ($text, $status) = run('explain', $key);
     is($status, 0, "explain $key");
     like($text, qr/^\S+\n  .+\n  Value:   .+\n  Default: .+\n(?:  For:     .+\n|  Keys:    .+\n)*  Example: .+\n\z/,
@@ -113,5 +132,8 @@ my $big = "services:\n" . join '', map {
 } 0 .. 4999;
 spew('big', $big);
 is((run('check', 'big'))[0], '', 'five thousand services');
+my $networks = join ', ', map { '10.' . int($_ / 256) . '.' . $_ % 256 . '.0/24' } 1 .. 10_000;
+spew('networks', "services: {a: {listen: 1, wait: no, command: x, only_from: [$networks], no_access: [$networks]}}\n");
+is(() = (run('check', 'networks'))[0] =~ /is in only_from too/g, 1000, 'ten thousand networks, and all that are said twice');
 
 done_testing();

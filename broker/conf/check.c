@@ -190,14 +190,9 @@ static void check_restart(struct decoder *dec, struct record *record) {
                 check_take_back(dec, record, SERVICE_RESTART);
 }
 
-static void note_mark(const struct decoder *dec, const struct record *record, enum service_key id, struct mark *ret) {
-        *ret = decode_mark(dec, record->values[id] ? record->values[id] : record->name);
-}
-
 static struct place place_of(const struct decoder *dec, const struct record *record, enum service_key id) {
-        struct mark mark;
+        const struct mark mark = decode_mark(dec, record->values[id] ? record->values[id] : record->name);
 
-        note_mark(dec, record, id, &mark);
         return (struct place){.line = mark.line, .column = mark.column};
 }
 
@@ -217,12 +212,12 @@ static void finish_def(struct decoder *dec, struct record *record) {
                 if (!listen->name)
                         decode_no_memory(dec, record->name);
         }
-        note_mark(dec, record, SERVICE_COMMAND, &def->command_mark);
-        note_mark(dec, record, SERVICE_USER, &def->user_mark);
-        note_mark(dec, record, SERVICE_GROUP, &def->group_mark);
-        note_mark(dec, record, SERVICE_GROUP_ADD, &def->group_add_mark);
-        def->root_dir_place = place_of(dec, record, SERVICE_ROOT_DIR);
-        def->oom_score_adj_place = place_of(dec, record, SERVICE_OOM_SCORE_ADJ);
+        def->places.command = place_of(dec, record, SERVICE_COMMAND);
+        def->places.user = place_of(dec, record, SERVICE_USER);
+        def->places.group = place_of(dec, record, SERVICE_GROUP);
+        def->places.group_add = place_of(dec, record, SERVICE_GROUP_ADD);
+        def->places.root_dir = place_of(dec, record, SERVICE_ROOT_DIR);
+        def->places.oom_score_adj = place_of(dec, record, SERVICE_OOM_SCORE_ADJ);
 }
 
 void check_service(struct decoder *dec, struct record *record) {

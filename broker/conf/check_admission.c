@@ -155,12 +155,12 @@ static void check_reset(struct decoder *dec, struct record *record, enum service
 }
 
 static void read_banner(struct decoder *dec, struct record *record, enum service_key id) {
-        struct banner_def *banner = key_field(check_key(id), record->def);
+        struct banner_def *banner = *(struct banner_def **)key_field(check_key(id), record->def);
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         const char *path;
 
-        if (!is_there(record, id) || !banner->text || strncmp(banner->text, BANNER_FILE, strlen(BANNER_FILE)) != 0)
+        if (!is_there(record, id) || strncmp(banner->text, BANNER_FILE, strlen(BANNER_FILE)) != 0)
                 return;
         path = banner->text + strlen(BANNER_FILE);
         if (textfile_read(path, BANNER_SIZE_MAX, &text, &why) < 0) {

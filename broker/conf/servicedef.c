@@ -16,6 +16,20 @@ struct service_def *service_def_free(struct service_def *def) {
         return NULL;
 }
 
+struct service_def *service_def_copy(const struct service_def *def) {
+        struct service_def *copy = calloc(1, sizeof(*copy));
+
+        if (!copy)
+                return NULL;
+        copy->mark = def->mark;
+        copy->places = def->places;
+        copy->name = strdup(def->name);
+        if (!copy->name || !section_copy(&section_service, def, copy) ||
+            strlist_copy(&def->env_file_values, &copy->env_file_values) < 0)
+                return service_def_free(copy);
+        return copy;
+}
+
 struct mark service_def_mark(const struct service_def *def, struct place place) {
         return (struct mark){.file = def->mark.file, .line = place.line, .column = place.column};
 }
@@ -29,25 +43,6 @@ uint64_t capabilities_def_set(const struct capabilities_def *list) {
                 else
                         set |= CAPABILITY_BIT(list->items[i].number);
         return set;
-}
-
-struct service_def *service_def_copy(const struct service_def *def) {
-        struct service_def *copy = calloc(1, sizeof(*copy));
-
-        if (!copy)
-                return NULL;
-        copy->mark = def->mark;
-        copy->command_mark = def->command_mark;
-        copy->user_mark = def->user_mark;
-        copy->group_mark = def->group_mark;
-        copy->group_add_mark = def->group_add_mark;
-        copy->root_dir_place = def->root_dir_place;
-        copy->oom_score_adj_place = def->oom_score_adj_place;
-        copy->name = strdup(def->name);
-        if (!copy->name || !section_copy(&section_service, def, copy) ||
-            strlist_copy(&def->env_file_values, &copy->env_file_values) < 0)
-                return service_def_free(copy);
-        return copy;
 }
 
 struct def_set *def_set_free(struct def_set *set) {

@@ -150,6 +150,15 @@ struct place {
         unsigned column;
 };
 
+struct places {
+        struct place command;
+        struct place user;
+        struct place group;
+        struct place group_add;
+        struct place root_dir;
+        struct place oom_score_adj;
+};
+
 /* One exception of `per_source`. */
 struct source_limit_def {
         char *text; /* as written */
@@ -185,17 +194,17 @@ struct networks_def {
 #define BANNER_FILE "file:"
 #define BANNER_SIZE_MAX 4096
 
+/* Allocated, since few services have any. */
 struct banner_def {
-        char *text; /* as written, but that the path after file: is complete; NULL: none */
+        char *text; /* as written, but that the path after file: is complete */
         char *data; /* result: what is sent; not terminated. Not there where the service is disabled */
         size_t size;
 };
 
-/* Users, or groups, of clients on AF_UNIX sockets. */
+/* Users, or groups, of clients on AF_UNIX sockets. Allocated likewise. */
 struct peer_ids_def {
         struct strlist names; /* as written */
         uint32_t *ids;        /* result: what the names mean, in their order */
-        size_t count;
 };
 
 struct service_def {
@@ -258,23 +267,18 @@ struct service_def {
         struct networks_def only_from;
         struct networks_def no_access;
         struct day_ranges access_times; /* none: always */
-        struct banner_def banner;
-        struct banner_def banner_fail;
-        struct banner_def banner_success;
+        struct banner_def *banner;      /* NULL: none */
+        struct banner_def *banner_fail; /* NULL: none */
+        struct banner_def *banner_success;
         enum refuse_with refuse_with;
         usec_t sensor; /* 0: none; USEC_INFINITY; then there is no command */
         enum proxy_protocol proxy_protocol;
         struct networks_def proxy_protocol_from; /* AF_UNIX: all local peers */
-        struct peer_ids_def uid;
-        struct peer_ids_def gid;
+        struct peer_ids_def *uid;                /* NULL: anybody */
+        struct peer_ids_def *gid;
 
         /* Results: where the values stand that are looked at again when the service is prepared. */
-        struct mark command_mark;
-        struct mark user_mark;
-        struct mark group_mark;
-        struct mark group_add_mark;
-        struct place root_dir_place;
-        struct place oom_score_adj_place;
+        struct places places;
 };
 
 /* The `broker:` section. */

@@ -49,9 +49,9 @@ extern const struct key_type type_per_source; /* struct per_source_def */
 /* conf/types_admission.c */
 extern const struct key_type type_load;        /* uint32_t, in hundredths */
 extern const struct key_type type_day_ranges;  /* struct day_ranges */
-extern const struct key_type type_banner;      /* struct banner_def */
-extern const struct key_type type_peer_users;  /* struct peer_ids_def */
-extern const struct key_type type_peer_groups; /* struct peer_ids_def */
+extern const struct key_type type_banner;      /* struct banner_def * */
+extern const struct key_type type_peer_users;  /* struct peer_ids_def * */
+extern const struct key_type type_peer_groups; /* struct peer_ids_def * */
 
 /* conf/types_mapping.c */
 extern const struct key_type type_mapping; /* key->section, in the structure of the section around it */

@@ -184,10 +184,13 @@ static bool set_file(struct decoder *dec, const struct node *node, const char *p
 
 static bool decode_banner(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node);
-        struct banner_def *banner = field;
+        struct banner_def *banner;
 
         if (!text)
                 return false;
+        banner = *(struct banner_def **)field = calloc(1, sizeof(*banner));
+        if (!banner)
+                return decode_no_memory(dec, node);
         if (strncmp(text, BANNER_FILE, strlen(BANNER_FILE)) == 0)
                 return set_file(dec, node, text + strlen(BANNER_FILE), banner);
         if (text[0] == '\0' || strlen(text) > BANNER_SIZE_MAX) {
@@ -201,25 +204,32 @@ static bool decode_banner(struct decoder *dec, const struct key *key, const stru
         return (banner->text && banner->data) || decode_no_memory(dec, node);
 }
 
+static const struct banner_def *get_banner(const void *field) {
+        return *(const struct banner_def *const *)field;
+}
+
 static void print_banner(const struct key *key UNUSED, const void *field, struct printer *printer) {
-        print_text_value(printer, ((const struct banner_def *)field)->text);
+        print_text_value(printer, get_banner(field)->text);
 }
 
 static bool equal_banner(const struct key *key UNUSED, const void *a, const void *b) {
-        const struct banner_def *x = a, *y = b;
+        const struct banner_def *x = get_banner(a), *y = get_banner(b);
 
-        if (!x->text || !y->text)
-                return x->text == y->text;
+        if (!x || !y)
+                return x == y;
         return strcmp(x->text, y->text) == 0 && x->size == y->size &&
                (x->size == 0 || memcmp(x->data, y->data, x->size) == 0);
 }
 
 static bool copy_banner(const struct key *key UNUSED, const void *from, void *to) {
-        const struct banner_def *x = from;
-        struct banner_def *y = to;
+        const struct banner_def *x = get_banner(from);
+        struct banner_def *y;
 
-        if (!x->text)
+        if (!x)
                 return true;
+        y = *(struct banner_def **)to = calloc(1, sizeof(*y));
+        if (!y)
+                return false;
         y->text = strdup(x->text);
         y->data = x->data ? malloc(x->size + 1) : NULL;
         if (!y->text || (x->data && !y->data))
@@ -231,16 +241,19 @@ static bool copy_banner(const struct key *key UNUSED, const void *from, void *to
 }
 
 static void clear_banner(const struct key *key UNUSED, void *field) {
-        struct banner_def *banner = field;
+        struct banner_def *banner = *(struct banner_def **)field;
 
+        *(struct banner_def **)field = NULL;
+        if (!banner)
+                return;
         free(banner->text);
         free(banner->data);
-        *banner = (struct banner_def){0};
+        free(banner);
 }
 
 const struct key_type type_banner = {
         .name = "a text",
-        .size = sizeof(struct banner_def),
+        .size = sizeof(struct banner_def *),
         .describe = describe_banner,
         .decode = decode_banner,
         .print = print_banner,
@@ -263,7 +276,7 @@ static int find_id(const struct key *key, const char *name, uint32_t *ret) {
 
 static bool decode_peer_id(struct decoder *dec, const struct key *key, const struct node *node, void *userdata) {
         const char *text = decode_entry_text(dec, node), *what = key->type == &type_peer_users ? "user" : "group";
-        struct peer_ids_def *def = userdata;
+        struct peer_ids_def *def = *(struct peer_ids_def **)userdata;
         uint32_t id = 0, *ids;
         int r;
 
@@ -275,14 +288,12 @@ static bool decode_peer_id(struct decoder *dec, const struct key *key, const str
                              quote_text(text).text);
                 return false;
         }
-        ids = reallocarray(def->ids, def->count + 1, sizeof(*ids));
-        if (!ids || strlist_add(&def->names, text) < 0) {
-                def->ids = ids ? ids : def->ids;
+        ids = reallocarray(def->ids, def->names.count + 1, sizeof(*ids));
+        if (!ids)
                 return decode_no_memory(dec, node);
-        }
         def->ids = ids;
-        ids[def->count++] = id;
-        return true;
+        ids[def->names.count] = id;
+        return strlist_add(&def->names, text) == 0 || decode_no_memory(dec, node);
 }
 
 static bool decode_peer_ids(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
@@ -292,47 +303,60 @@ static bool decode_peer_ids(struct decoder *dec, const struct key *key, const st
                 decode_error(dec, node, "is empty; write somebody, or leave %s out", key->name);
                 return false;
         }
+        *(struct peer_ids_def **)field = calloc(1, sizeof(struct peer_ids_def));
+        if (!*(struct peer_ids_def **)field)
+                return decode_no_memory(dec, node);
         return decode_items(dec, key, node, decode_peer_id, field);
 }
 
+static const struct peer_ids_def *get_peer_ids(const void *field) {
+        return *(const struct peer_ids_def *const *)field;
+}
+
 static void print_peer_ids(const struct key *key UNUSED, const void *field, struct printer *printer) {
-        const struct peer_ids_def *def = field;
+        const struct peer_ids_def *def = get_peer_ids(field);
 
         print_flow_list(printer, def->names.items, def->names.count);
 }
 
 static bool equal_peer_ids(const struct key *key UNUSED, const void *a, const void *b) {
-        const struct peer_ids_def *x = a, *y = b;
+        const struct peer_ids_def *x = get_peer_ids(a), *y = get_peer_ids(b);
 
-        return strlist_equal(&x->names, &y->names) && x->count == y->count &&
-               (x->count == 0 || memcmp(x->ids, y->ids, x->count * sizeof(*x->ids)) == 0);
+        if (!x || !y)
+                return x == y;
+        return strlist_equal(&x->names, &y->names) && memcmp(x->ids, y->ids, x->names.count * sizeof(*x->ids)) == 0;
 }
 
 static bool copy_peer_ids(const struct key *key UNUSED, const void *from, void *to) {
-        const struct peer_ids_def *x = from;
-        struct peer_ids_def *y = to;
+        const struct peer_ids_def *x = get_peer_ids(from);
+        struct peer_ids_def *y;
 
-        if (x->count == 0)
+        if (!x)
                 return true;
-        y->ids = calloc(x->count, sizeof(*y->ids));
+        y = *(struct peer_ids_def **)to = calloc(1, sizeof(*y));
+        if (!y)
+                return false;
+        y->ids = calloc(x->names.count, sizeof(*y->ids));
         if (!y->ids || strlist_copy(&x->names, &y->names) < 0)
                 return false;
-        memcpy(y->ids, x->ids, x->count * sizeof(*y->ids));
-        y->count = x->count;
+        memcpy(y->ids, x->ids, x->names.count * sizeof(*y->ids));
         return true;
 }
 
 static void clear_peer_ids(const struct key *key UNUSED, void *field) {
-        struct peer_ids_def *def = field;
+        struct peer_ids_def *def = *(struct peer_ids_def **)field;
 
+        *(struct peer_ids_def **)field = NULL;
+        if (!def)
+                return;
         strlist_deinit(&def->names);
         free(def->ids);
-        *def = (struct peer_ids_def){0};
+        free(def);
 }
 
 const struct key_type type_peer_users = {
         .name = "a user",
-        .size = sizeof(struct peer_ids_def),
+        .size = sizeof(struct peer_ids_def *),
         .describe = describe_users,
         .decode = decode_peer_ids,
         .print = print_peer_ids,
@@ -343,7 +367,7 @@ const struct key_type type_peer_users = {
 
 const struct key_type type_peer_groups = {
         .name = "a group",
-        .size = sizeof(struct peer_ids_def),
+        .size = sizeof(struct peer_ids_def *),
         .describe = describe_groups,
         .decode = decode_peer_ids,
         .print = print_peer_ids,

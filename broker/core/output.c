@@ -55,7 +55,10 @@ void output_deinit(struct output *output) {
         output->io = sd_event_source_disable_unref(output->io);
         output->read_fd = fd_close(output->read_fd);
         output->write_fd = fd_close(output->write_fd);
-        buf_deinit(&output->partial);
+        if (output->partial)
+                buf_deinit(output->partial);
+        free(output->partial);
+        output->partial = NULL;
 }
 
 static void log_line(const struct output *output, const char *line) {
@@ -77,14 +80,14 @@ static void output_take(struct output *output, const char *data, size_t size) {
         while (size > 0) {
                 const char *newline = memchr(data, '\n', size);
                 size_t part = newline ? (size_t)(newline - data) : size;
-                size_t room = LINE_MAX_LOGGED - MIN_OF(output->partial.size, (size_t)LINE_MAX_LOGGED);
+                size_t room = LINE_MAX_LOGGED - MIN_OF(output->partial->size, (size_t)LINE_MAX_LOGGED);
                 bool cut = part > room;
 
-                add_text(&output->partial, data, cut ? room : part);
+                add_text(output->partial, data, cut ? room : part);
                 if (cut || newline) {
-                        if (output->partial.size > 0)
-                                log_line(output, buf_text(&output->partial));
-                        buf_clear(&output->partial);
+                        if (output->partial->size > 0)
+                                log_line(output, buf_text(output->partial));
+                        buf_clear(output->partial);
                 }
                 part = cut ? room : part + (newline ? 1 : 0);
                 data += part;
@@ -106,10 +109,10 @@ void output_flush(struct output *output) {
                         break;
                 output_take(output, data, (size_t)n);
         }
-        if (output->partial.size == 0)
+        if (!output->partial || output->partial->size == 0)
                 return;
-        log_line(output, output->partial.data);
-        buf_clear(&output->partial);
+        log_line(output, output->partial->data);
+        buf_clear(output->partial);
 }
 
 static int output_on_readable(sd_event_source *source UNUSED, int fd, uint32_t events UNUSED, void *userdata) {
@@ -127,6 +130,8 @@ int output_open(struct output *output, sd_event *event) {
 
         if (output->kind != OUTPUT_LOG || output->write_fd >= 0)
                 return 0;
+        if (!output->partial && !(output->partial = calloc(1, sizeof(*output->partial))))
+                return err_raise(-ENOMEM);
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return err_raise(-errno);
         /* Our end alone: a program expects its stderr to block. */

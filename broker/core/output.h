@@ -14,7 +14,7 @@ struct output {
         int write_fd;        /* what programs get; also the open file of OUTPUT_APPEND */
         int read_fd;
         sd_event_source *io;
-        struct buf partial; /* a line that has not ended yet */
+        struct buf *partial; /* a line that has not ended yet; NULL while there is no pipe */
 };
 
 /* Prepares RET for DEF; opens the file of append:. Returns 0, or a negative errno with a sentence in WHY. */

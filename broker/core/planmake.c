@@ -215,10 +215,10 @@ static int resolve_creds(const struct service_def *def, struct creds *ret, struc
                 .group_add = &def->group_add,
                 .groups = def->groups,
         };
-        const struct mark *const marks[] = {
-                [CREDS_USER] = &def->user_mark,
-                [CREDS_GROUP] = &def->group_mark,
-                [CREDS_GROUP_ADD] = &def->group_add_mark,
+        const struct place places[] = {
+                [CREDS_USER] = def->places.user,
+                [CREDS_GROUP] = def->places.group,
+                [CREDS_GROUP_ADD] = def->places.group_add,
         };
         static const char *const keys[] = {
                 [CREDS_USER] = "user",
@@ -228,11 +228,13 @@ static int resolve_creds(const struct service_def *def, struct creds *ret, struc
         AUTO(buf_deinit) struct buf why = BUF_NULL, path = BUF_NULL;
         enum creds_part part = CREDS_USER;
         int r = creds_resolve(&request, ret, &part, &why);
+        struct mark mark;
 
         if (r == 0 || r == -ENOMEM)
                 return r;
         buf_printf(&path, "services.%s.%s", def->name, keys[part]);
-        diag_error(diag, marks[part], buf_text(&path), "%s", buf_text(&why));
+        mark = service_def_mark(def, places[part]);
+        diag_error(diag, &mark, buf_text(&path), "%s", buf_text(&why));
         return -EINVAL;
 }
 
@@ -277,6 +279,7 @@ int planmake_find_program(struct launch_plan *plan) {
 }
 
 static int find_program(const struct service_def *def, struct launch_plan *plan, struct diag *diag) {
+        const struct mark mark = service_def_mark(def, def->places.command);
         const char *root_dir = plan_root_dir(plan);
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         int r = planmake_find_program(plan);
@@ -287,7 +290,7 @@ static int find_program(const struct service_def *def, struct launch_plan *plan,
         if (root_dir && (r == -ENOTDIR || access(root_dir, F_OK) < 0))
                 return 0;
         buf_printf(&path, "services.%s.command", def->name);
-        diag_warning(diag, &def->command_mark, buf_text(&path),
+        diag_warning(diag, &mark, buf_text(&path),
                      r == -EACCES ? "'%s' cannot be executed%s%s" : "there is no program '%s'%s%s", plan_command(plan),
                      root_dir ? " in " : "", root_dir ? root_dir : "");
         return 0;

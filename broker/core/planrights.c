@@ -69,7 +69,7 @@ static int make_caps(const struct refusal *refusal, const struct capability_sets
 /* A directory that is not there may be mounted later, as a program may. */
 static int make_root_dir(const struct refusal *refusal, const struct capability_sets *own, struct plan_rare *rare) {
         const struct service_def *def = refusal->def;
-        const struct mark mark = service_def_mark(def, def->root_dir_place);
+        const struct mark mark = service_def_mark(def, def->places.root_dir);
         AUTO(buf_deinit) struct buf path = BUF_NULL;
         struct stat st;
 
@@ -109,7 +109,7 @@ static int make_cpus(const struct refusal *refusal, struct plan_rare *rare) {
 
 static int make_oom_score_adj(const struct refusal *refusal, struct plan_rare *rare) {
         const struct service_def *def = refusal->def;
-        const struct mark mark = service_def_mark(def, def->oom_score_adj_place);
+        const struct mark mark = service_def_mark(def, def->places.oom_score_adj);
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         int r;
 

@@ -16,7 +16,6 @@ int handoff_open(enum handoff_type type, const struct handoff_setup *setup, stru
         assert(type < HANDOFF_TYPE_N);
         if (!handoff)
                 return err_raise(-ENOMEM);
-        list_init(&handoff->link);
         list_init(&handoff->processes);
         handoff->ops = ways[type];
         handoff->setup = *setup;
@@ -83,7 +82,6 @@ struct handoff *handoff_close(struct handoff *handoff) {
         if (!handoff)
                 return NULL;
         assert(list_is_empty(&handoff->processes));
-        list_remove(&handoff->link);
         free(handoff);
         return NULL;
 }

@@ -56,7 +56,6 @@ struct handoff_ops {
 };
 
 struct handoff {
-        struct list link; /* in whatever list its owner keeps it */
         const struct handoff_ops *ops;
         struct handoff_setup setup;
         struct list processes;
