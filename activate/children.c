@@ -43,7 +43,7 @@ bool children_remove(struct children *children, pid_t pid, struct child *ret) {
         return false;
 }
 
-size_t children_count_source(const struct children *children, const struct source_key *source) {
+size_t children_count_source(const struct children *children, const struct prefix *source) {
         size_t count = 0;
 
         for (size_t i = 0; i < children->count; i++)

@@ -9,7 +9,7 @@
 
 struct child {
         struct launched launched; /* its pidfd is not kept: until it is reaped, by us, its pid is no one else's */
-        struct source_key source;
+        struct prefix source;
 };
 
 struct children {
@@ -30,7 +30,7 @@ void children_add(struct children *children, const struct child *child);
 bool children_remove(struct children *children, pid_t pid, struct child *ret);
 
 /* How many serve a client of this source. */
-size_t children_count_source(const struct children *children, const struct source_key *source);
+size_t children_count_source(const struct children *children, const struct prefix *source);
 
 /* Sends SIGNAL to all, with GROUPS to everything in their process groups. */
 void children_signal(const struct children *children, int signal, bool groups);

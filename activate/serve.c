@@ -183,6 +183,13 @@ static int serve_launch(struct serve *serve, struct launched *ret) {
         return launcher_start(serve->launcher, &request, ret);
 }
 
+/* What counts as one source: an address, or the IPv6 network that one customer has. */
+static void serve_find_source(const struct serve *serve, struct prefix *ret) {
+        connection_source(&serve->held, ret);
+        if (ret->family == AF_INET6)
+                prefix_mask(ret, 64);
+}
+
 /* Starts a process for the connection that is held, or goes on holding it. */
 static void serve_start(struct serve *serve) {
         struct child child = {0};
@@ -197,7 +204,7 @@ static void serve_start(struct serve *serve) {
         }
         if (r == 0) {
                 child.launched.pidfd = fd_close(child.launched.pidfd);
-                connection_source_key(&serve->held, &child.source);
+                serve_find_source(serve, &child.source);
                 children_add(&serve->children, &child);
                 shortage_end(&serve->shortage);
                 if (serve->options->verbose)
@@ -209,11 +216,11 @@ static void serve_start(struct serve *serve) {
 }
 
 static bool serve_is_refused(struct serve *serve) {
-        struct source_key source;
+        struct prefix source;
 
         if (serve->options->per_source == 0)
                 return false;
-        connection_source_key(&serve->held, &source);
+        serve_find_source(serve, &source);
         return children_count_source(&serve->children, &source) >= serve->options->per_source;
 }
 

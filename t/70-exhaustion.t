@@ -141,8 +141,15 @@ my $m = BrokerTest->new(head => "broker: {log: {format: json, level: info}}\n", 
 fine: {listen: 127.0.0.1:0, wait: no, command: ["true"], instances: 20, per_source: 18, stderr: "null"}
 crash: {listen: 127.0.0.1:0, wait: no, command: [%PROBE%, --kill=SEGV], instances: 5, when_full: refuse, stderr: "null"}
 slow: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: 20, max_runtime: 50ms, stop_grace_period: 50ms}
+closed: {listen: 127.0.0.1:0, wait: no, command: [cat], no_access: 127.0.0.0/8, banner_fail: "no\n"}
+proxied: {listen: 127.0.0.1:0, wait: no, command: ["true"], instances: 40, proxy_protocol: require, proxy_protocol_from: 127.0.0.1, per_source: 2, stderr: "null"}
 Y
-my %port = map { $_ => $m->port($_) } qw(fine crash slow);
+my %port = map { $_ => $m->port($_) } qw(fine crash slow closed proxied);
+my @headers = ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY UNKNOWN\r\n", "PROXY TCP4 nonsense\r\n", 'PROXY TC', '');
+# Who waits until the broker ends him, beside the others: one after the other they would take minutes.
+my (@slow, @late);
+my $late_max = 15;
+my ($ended, $left_open) = (0, 0);
 my ($fds_before, $memory_before);
 
 sub memory {
@@ -173,21 +180,39 @@ sub all_ended {
         return 0;
 }
 
-my @names = (('fine') x 6, ('crash') x 3, 'slow');
+sub wait_for_end {
+        my ($c) = @_;
+
+        defined BrokerTest::read_all($c) ? $ended++ : $left_open++;
+        close $c;
+        return;
+}
+
+my @names = (('fine') x 5, ('crash') x 3, ('closed') x 2, ('proxied') x 3, 'slow');
 for my $i (1 .. $n) {
         my $name = $names[$i % @names];
         my $c = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port{$name}) or die "connection $i: $@";
-        # Some leave with a reset, some at once, some wait for the end.
+        syswrite $c, $headers[$i % @headers] if $name eq 'proxied';
+        # Some leave with a reset, some at once, some wait for the end; a few only of those who have not said it all, as
+        # they wait for five seconds.
+        my $says_half = $name eq 'proxied' && $i % @headers >= 3;
+        if ($says_half && @late < $late_max) { push @late, $c; next }
         if ($i % 7 == 0) { setsockopt $c, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) }
-        elsif ($i % 3 == 0) { BrokerTest::read_all($c) }
-        close $c;
+        elsif ($i % 3 == 0 && $name eq 'slow') { push @slow, $c }
+        elsif ($i % 3 == 0 && !$says_half) { BrokerTest::read_all($c) }
+        close $c if !@slow || $slow[-1] != $c;
+        wait_for_end(shift @slow) if @slow > 10;
         1 while $m->read_log(0);
         @{ $m->{log} } = @{ $m->{log} }[0 .. 10] if @{ $m->{log} } > 2000;
         if ($i == int($n / 10)) {
+                wait_for_end($_) for splice(@slow), splice(@late);
                 ok(all_ended(), "after $i connections no slot is taken");
                 ($fds_before, $memory_before) = (open_kinds(), memory());
         }
 }
+wait_for_end($_) for @slow, @late;
+cmp_ok($ended, '>', 0, 'who does not end by himself is ended');
+is($left_open, 0, 'each of them');
 ok(all_ended(), "after $n connections no slot is taken");
 is_deeply(open_kinds(), $fds_before, 'the same descriptors are open');
 SKIP: {

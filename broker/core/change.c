@@ -1,6 +1,7 @@
 #include "core/change.h"
 
 #include "base/err.h"
+#include "core/access.h"
 
 #include <errno.h>
 #include <string.h>
@@ -268,7 +269,7 @@ static void prepare(struct reload *reload, struct change *change) {
         }
         take_ports(reload, change);
         check_ports(reload, change);
-        r = make_program(reload, change);
+        r = change->def->sensor > 0 ? 0 : make_program(reload, change);
         /* What is wrong with a definition has been said; anything else has not. */
         if (r < 0 && (r != -EINVAL || reload->diag->errors == errors))
                 report(reload, change, 0, err_text(r));
@@ -279,14 +280,18 @@ void change_prepare(struct reload *reload, struct change *change) {
         size_t errors = reload->diag->errors;
 
         /* Workers have one definition, and one message about it is enough. */
-        if (change->keep || change->same_program || first->failed)
+        if (change->keep || first->failed)
                 return;
-        prepare(reload, change);
+        if (access_new(change->def, &change->access) < 0)
+                report(reload, change, 0, "out of memory");
+        else if (!change->same_program)
+                prepare(reload, change);
         first->failed = reload->diag->errors > errors;
 }
 
 void change_discard(struct change *change) {
         change->program = program_free(change->program);
+        change->access = access_free(change->access);
         for (size_t j = 0; j < change->port_count; j++)
                 if (!change->ports[j]->stays)
                         port_close(change->ports[j]);

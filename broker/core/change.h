@@ -22,7 +22,8 @@ struct change {
         struct port **ports; /* new ones, and old ones marked `stays` */
         size_t port_count;
         size_t port_room;
-        struct program *program;
+        struct program *program; /* NULL for a sensor, which has none */
+        struct access *access;
 };
 
 struct reload {

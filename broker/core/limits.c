@@ -1,20 +1,27 @@
 #include "core/limits.h"
 
+#include "base/err.h"
+#include "base/seedhash.h"
+
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
-/* Running out of memory is refused here, not answered by exit(3). */
+/* Running out of memory is answered here, not by exit(3). */
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, size, hash) ((hash) = seedhash((key), (size)))
 #include <uthash.h>
 
+#define IDLE_MAX 1024
+
 struct limits_source {
-        struct source_key key;
+        struct prefix key;
         uint32_t taken;
         struct limits_source *next_idle;
         UT_hash_handle hh;
 };
 
 void limits_init(struct limits *limits) {
-        *limits = (struct limits){.instances = UINT32_MAX, .per_source = UINT32_MAX};
+        *limits = (struct limits){.instances = UINT32_MAX};
 }
 
 void limits_deinit(struct limits *limits) {
@@ -31,22 +38,33 @@ void limits_deinit(struct limits *limits) {
         limits_init(limits);
 }
 
-void limits_set(struct limits *limits, uint32_t instances, uint32_t per_source) {
+void limits_set(struct limits *limits, uint32_t instances) {
         limits->instances = instances;
-        limits->per_source = per_source;
 }
 
-static struct limits_source *source_find(struct limits *limits, const struct source_key *key) {
+static void source_retire(struct limits *limits, struct limits_source *source) {
+        if (limits->idle_count >= IDLE_MAX) {
+                free(source);
+                return;
+        }
+        source->next_idle = limits->idle;
+        limits->idle = source;
+        limits->idle_count++;
+}
+
+static struct limits_source *source_find(struct limits *limits, const struct prefix *key) {
         struct limits_source *source;
 
         HASH_FIND(hh, limits->sources, key, sizeof(*key), source);
         if (source)
                 return source;
         source = limits->idle;
-        if (source)
+        if (source) {
                 limits->idle = source->next_idle;
-        else
+                limits->idle_count--;
+        } else {
                 source = malloc(sizeof(*source));
+        }
         if (!source)
                 return NULL;
         *source = (struct limits_source){.key = *key};
@@ -58,35 +76,43 @@ static struct limits_source *source_find(struct limits *limits, const struct sou
         return source;
 }
 
-enum admit_outcome limits_admit(struct limits *limits, struct connection *connection) {
-        struct limits_source *source = NULL;
-        struct source_key key;
-
+bool limits_take_place(struct limits *limits, struct connection *connection) {
+        if (connection->placed)
+                return true;
         if (limits_is_full(limits))
-                return ADMIT_FULL;
-        if (limits->per_source != UINT32_MAX) {
-                connection_source_key(connection, &key);
-                source = source_find(limits, &key);
-                if (!source)
-                        return ADMIT_NO_MEMORY;
-                if (source->taken >= limits->per_source)
-                        return ADMIT_SOURCE_FULL;
-                source->taken++;
-        }
+                return false;
         limits->taken++;
+        connection->placed = true;
+        return true;
+}
+
+int limits_take_ticket(struct limits *limits, struct connection *connection, const struct prefix *key, uint32_t limit) {
+        struct limits_source *source;
+
+        assert(!connection->ticket);
+        if (limit == UINT32_MAX)
+                return SOURCE_OK;
+        source = source_find(limits, key);
+        if (!source)
+                return err_raise(-ENOMEM);
+        if (source->taken >= limit)
+                return SOURCE_FULL;
+        source->taken++;
         connection->ticket = source;
-        return ADMIT_OK;
+        return SOURCE_OK;
 }
 
 void limits_return(struct limits *limits, struct connection *connection) {
         struct limits_source *source = connection->ticket;
 
-        assert(limits->taken > 0);
-        limits->taken--;
+        if (connection->placed) {
+                assert(limits->taken > 0);
+                limits->taken--;
+                connection->placed = false;
+        }
         connection->ticket = NULL;
         if (!source || --source->taken > 0)
                 return;
         HASH_DEL(limits->sources, source);
-        source->next_idle = limits->idle;
-        limits->idle = source;
+        source_retire(limits, source);
 }

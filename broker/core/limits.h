@@ -1,8 +1,11 @@
-/* Admission: how many connections a service serves at once, in all and from one source. Whoever is admitted holds a
- * ticket until limits_return(); every path gives it back. */
+/* How many connections a service serves at once, in all and from one source. Who has a place, and a ticket of his
+ * source, keeps both until limits_return(); every path gives them back.
+ *
+ * A source is kept as long as it has connections, so `instances` bounds their number; some are kept for later. */
 #pragma once
 
 #include "net/connection.h"
+#include "net/prefix.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,32 +13,35 @@
 struct limits_source;
 
 struct limits {
-        uint32_t instances;  /* UINT32_MAX: unlimited */
-        uint32_t per_source; /* UINT32_MAX: unlimited; then no sources are kept */
+        uint32_t instances; /* UINT32_MAX: unlimited */
         uint32_t taken;
         struct limits_source *sources; /* by key; only those with connections */
         struct limits_source *idle;    /* entries to be used again */
+        size_t idle_count;
 };
 
-enum admit_outcome {
-        ADMIT_OK,
-        ADMIT_FULL,        /* as many as `instances` */
-        ADMIT_SOURCE_FULL, /* as many from there as `per_source` */
-        ADMIT_NO_MEMORY,
+enum source_outcome {
+        SOURCE_OK,
+        SOURCE_FULL,
 };
 
 void limits_init(struct limits *limits);
 void limits_deinit(struct limits *limits);
 
-/* Changes the bounds; those admitted stay. */
-void limits_set(struct limits *limits, uint32_t instances, uint32_t per_source);
+/* Changes the bound; those admitted stay. */
+void limits_set(struct limits *limits, uint32_t instances);
 
 static inline bool limits_is_full(const struct limits *limits) {
         return limits->taken >= limits->instances;
 }
 
-/* Admits CONNECTION and puts its ticket into it, or says why not. */
-enum admit_outcome limits_admit(struct limits *limits, struct connection *connection);
+/* Gives CONNECTION a place, unless all are taken. It may have one already. */
+bool limits_take_place(struct limits *limits, struct connection *connection);
 
-/* Gives the ticket of CONNECTION back. */
+/* Counts CONNECTION among those of SOURCE, of which there may be LIMIT (UINT32_MAX: any number, and none is counted).
+ * Returns a source_outcome or -ENOMEM. */
+int limits_take_ticket(struct limits *limits, struct connection *connection, const struct prefix *source,
+                       uint32_t limit);
+
+/* Gives back what CONNECTION has of these. */
 void limits_return(struct limits *limits, struct connection *connection);

@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "core/arrival.h"
+#include "core/banner.h"
 #include "core/orphans.h"
 #include "core/servicefsm.h"
 
@@ -18,6 +20,8 @@
 
 /* Flapping at a limit is one event, not thousands. */
 static const struct rate_limit shortage_tell_limit = {.burst = 1, .interval = 5 * USEC_PER_SEC};
+/* A scan from everywhere at once is one too. */
+static const struct rate_limit sensor_tell_limit = {.burst = 20, .interval = 10 * USEC_PER_SEC};
 
 int manager_init(struct manager *manager, enum launch_mode mode, struct inherit *own_inherit) {
         int r;
@@ -29,6 +33,10 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         list_init(&manager->short_services);
         list_init(&manager->buried);
         list_init(&manager->idle_connections);
+        blocklist_init(&manager->blocked);
+        arrival_headers_init(&manager->headers);
+        banner_partings_init(&manager->partings);
+        manager->surroundings = SURROUNDINGS_NULL;
         manager->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (manager->null_fd < 0)
                 return err_raise(-errno);
@@ -39,6 +47,7 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
                 r = sd_event_new(&manager->event);
         if (r < 0)
                 return err_raise(r);
+        manager->headers.event = manager->partings.event = manager->event;
         process_host_init(&manager->host, manager->event, manager->launcher, manager->null_fd);
         return orphans_watch(manager);
 }
@@ -61,6 +70,9 @@ void manager_deinit(struct manager *manager) {
                 return;
         free_services(manager, &manager->services);
         free_services(manager, &manager->leaving);
+        waitlist_deinit(&manager->headers);
+        waitlist_deinit(&manager->partings);
+        blocklist_deinit(&manager->blocked);
         list_for_each(connection, &manager->idle_connections, link)
                 free(connection);
         process_host_deinit(&manager->host);
@@ -245,6 +257,18 @@ bool manager_may_tell_shortage(struct manager *manager) {
         return rate_take(&manager->shortage_told, &shortage_tell_limit, manager_now(manager));
 }
 
+bool manager_may_tell_sensor(struct manager *manager) {
+        return rate_take(&manager->sensor_told, &sensor_tell_limit, manager_now(manager));
+}
+
+uint32_t manager_load(struct manager *manager) {
+        return surroundings_load(&manager->surroundings, manager_now(manager));
+}
+
+unsigned manager_minute_of_day(struct manager *manager) {
+        return surroundings_minute(&manager->surroundings);
+}
+
 usec_t manager_now(struct manager *manager) {
         uint64_t now;
 
@@ -267,7 +291,7 @@ struct connection *manager_take_connection(struct manager *manager) {
                 list_init(&connection->link);
         }
         connection->fd = -EBADF;
-        connection->local_known = false;
+        connection->local_known = connection->proxied = connection->placed = false;
         connection->ticket = NULL;
         return connection;
 }
@@ -282,44 +306,4 @@ void manager_return_connection(struct manager *manager, struct connection *own_c
         }
         list_append(&manager->idle_connections, &own_connection->link);
         manager->idle_connection_count++;
-}
-
-void manager_log_statistics(struct manager *manager) {
-        struct service *service;
-
-        list_for_each(service, &manager->services, link) {
-                const struct service_counters *n = &service->counters;
-
-                log_event(LOG_LEVEL_INFO,
-                          LOG_FIELDS(LOG_STRING("service", service->name),
-                                     LOG_STRING("state", service_state_names[service->state]),
-                                     LOG_DURATION("since", manager_now(manager) - service->since),
-                                     LOG_INTEGER("processes", (int64_t)service_process_count(service)),
-                                     LOG_INTEGER("connections", service->limits.taken),
-                                     LOG_INTEGER("accepted", (int64_t)n->accepted),
-                                     LOG_INTEGER("ended", (int64_t)n->ended), LOG_INTEGER("starts", (int64_t)n->starts),
-                                     LOG_INTEGER("refused_instances", (int64_t)n->refused_full),
-                                     LOG_INTEGER("refused_per_source", (int64_t)n->refused_source),
-                                     LOG_INTEGER("failed", (int64_t)n->failed)),
-                          "statistics");
-        }
-}
-
-void manager_log_processes(struct manager *manager) {
-        struct process *process;
-        char peer[CONNECTION_PEER_MAX];
-
-        list_for_each(process, &manager->host.running, host_link) {
-                const struct handoff *handoff = process->userdata;
-                const struct program *program = handoff->setup.userdata;
-
-                if (process->connection)
-                        connection_format_peer(process->connection, peer);
-                log_event(LOG_LEVEL_INFO,
-                          LOG_FIELDS(LOG_STRING("service", program->service->name),
-                                     LOG_STRING("peer", process->connection ? peer : NULL),
-                                     LOG_INTEGER("pid", process->launched.pid),
-                                     LOG_DURATION("running", clock_monotonic() - process->started_at)),
-                          "process");
-        }
 }

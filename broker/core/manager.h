@@ -2,7 +2,10 @@
 #pragma once
 
 #include "conf/servicedef.h"
+#include "core/blocklist.h"
 #include "core/service.h"
+#include "core/surroundings.h"
+#include "core/waitlist.h"
 #include "net/inherit.h"
 
 struct manager {
@@ -20,6 +23,12 @@ struct manager {
 
         struct list short_services; /* paused until something is given back */
         struct rate shortage_told;
+
+        struct blocklist blocked; /* who has touched a sensor */
+        struct rate sensor_told;
+        struct surroundings surroundings;
+        struct waitlist headers;  /* connections whose PROXY header has not come yet */
+        struct waitlist partings; /* connections that are over but for the client's reading */
 
         struct list buried; /* programs that a child may still be reading */
         sd_event_source *sweep_timer;
@@ -64,10 +73,9 @@ void manager_on_main_ended(struct manager *manager, int status);
 void manager_on_freed(struct manager *manager); /* a process has ended: whoever waits for that may try again */
 void manager_bury(struct manager *manager, struct program *own_program); /* frees it as soon as nobody reads it */
 bool manager_may_tell_shortage(struct manager *manager);
-usec_t manager_now(struct manager *manager);                         /* monotonic, of this iteration of the loop */
+bool manager_may_tell_sensor(struct manager *manager);
+usec_t manager_now(struct manager *manager);    /* monotonic, of this iteration of the loop */
+uint32_t manager_load(struct manager *manager); /* see core/surroundings.h */
+unsigned manager_minute_of_day(struct manager *manager);
 struct connection *manager_take_connection(struct manager *manager); /* NULL when memory ran out */
 void manager_return_connection(struct manager *manager, struct connection *own_connection);
-
-/* Logs one line per service, for SIGUSR1; and one per process, for SIGUSR2. */
-void manager_log_statistics(struct manager *manager);
-void manager_log_processes(struct manager *manager);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "core/arrival.h"
 #include "core/service.h"
 #include "net/connection.h"
 #include "net/listen.h"
@@ -29,8 +30,8 @@ static void port_accept_burst(struct port *port) {
         /* Whoever else has the socket can make it block, and take the client we were woken for. */
         if (port->shared)
                 fd_set_nonblock(port->fd, true);
-        for (i = 0; i < port->burst && service_wants_connections(port->service); i++) {
-                int r = service_accept(port->service, port);
+        for (i = 0; i < port->burst && arrival_is_wanted(port->service); i++) {
+                int r = arrival_accept(port->service, port);
 
                 if (r != ACCEPT_OK) {
                         port->burst = 1;
@@ -43,10 +44,10 @@ static void port_accept_burst(struct port *port) {
 static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
         struct port *port = userdata;
 
-        if (service_accepts(port->service))
-                port_accept_burst(port);
-        else
+        if (!service_accepts(port->service))
                 service_on_traffic(port->service);
+        else if (arrival_may_begin(port->service))
+                port_accept_burst(port);
         return 0;
 }
 
@@ -57,7 +58,7 @@ static struct addr port_bind_addr(const struct port_request *request) {
 
         if (!request->beside || !addr_is_any_port(&addr))
                 return addr;
-        number = htons((uint16_t)addr_port(&request->beside->bound));
+        number = htons((uint16_t)addr_port(request->beside->bound));
         if (addr.sockaddr.sa.sa_family == AF_INET6)
                 addr.sockaddr.in6.sin6_port = number;
         else
@@ -120,16 +121,25 @@ static bool is_any(const union sockaddr_any *sa) {
 }
 
 /* A socket bound to one address gives it to all its connections; one bound to all addresses does not. */
-static void port_ask_bound(struct port *port) {
-        socklen_t size = sizeof(port->bound);
+static int port_ask_bound(struct port *port) {
+        union sockaddr_any sa = {.sa.sa_family = AF_UNSPEC};
+        socklen_t size = sizeof(sa);
+        size_t kept;
 
-        if (getsockname(port->fd, &port->bound.sa, &size) < 0 || is_any(&port->bound))
-                return;
-        if (port->bound.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&port->bound.in6.sin6_addr))
-                return;
-        if (port->bound.sa.sa_family == AF_VSOCK && port->bound.vm.svm_cid == VMADDR_CID_ANY)
-                return;
+        if (getsockname(port->fd, &sa.sa, &size) < 0)
+                size = 0;
+        /* The kernel counts a final NUL even behind a path that fills sun_path (unix(7)). */
+        kept = MIN_OF(MAX_OF((size_t)size, sizeof(sa.sa)), sizeof(sa));
+        port->bound = malloc(kept);
+        if (!port->bound)
+                return err_raise(-ENOMEM);
+        memcpy(port->bound, &sa, kept);
+        if (sa.sa.sa_family == AF_UNSPEC || is_any(&sa) ||
+            (sa.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&sa.in6.sin6_addr)) ||
+            (sa.sa.sa_family == AF_VSOCK && sa.vm.svm_cid == VMADDR_CID_ANY))
+                return 0;
         port->bound_size = size;
+        return 0;
 }
 
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why) {
@@ -147,7 +157,9 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         r = port->fd;
         if (r >= 0) {
                 port_ask_type(port);
-                port_ask_bound(port);
+                r = port_ask_bound(port);
+        }
+        if (r >= 0) {
                 listen_identify(&port->addr, &port->file);
                 r = sd_event_add_io(event, &port->io, port->fd, listen_events(&port->addr, port->fd), port_on_readable,
                                     port);
@@ -178,6 +190,7 @@ struct port *port_close(struct port *port) {
                 port->fd = fd_close(port->fd);
         }
         strlist_deinit(&port->old_links);
+        free(port->bound);
         free(port);
         return NULL;
 }
@@ -218,7 +231,7 @@ int port_keep(struct port *port, const struct listen_def *def) {
 }
 
 bool port_is_in_way(const struct port *port, const struct addr *addr) {
-        const union sockaddr_any *a = &port->bound, *b = &addr->sockaddr;
+        const union sockaddr_any *a = port->bound, *b = &addr->sockaddr;
 
         if (port->inherited || !addr_is_ip(&port->addr) || !addr_is_ip(addr) || port->addr.type != addr->type ||
             addr_port(a) != addr_port(b))

@@ -27,11 +27,11 @@ struct port {
         struct strlist old_links; /* its symlinks that the new definition does not have */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
-        socklen_t bound_size;     /* of bound; 0 where it says less than the connection itself: all addresses */
-        union sockaddr_any
-                bound;       /* the address connections come in at, so that the kernel need not be asked each time */
-        sd_event_source *io; /* disabled unless the service listens */
-        unsigned burst;      /* connections to accept at the next wake-up */
+        /* The address connections come in at, so that the kernel need not be asked each time; only as long as it is. */
+        union sockaddr_any *bound;
+        socklen_t bound_size; /* of bound; 0 where it says less than the connection itself: all addresses */
+        sd_event_source *io;  /* disabled unless the service listens */
+        unsigned burst;       /* connections to accept at the next wake-up */
 };
 
 /* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to

@@ -3,6 +3,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/confdir.h"
+#include "core/access.h"
+#include "core/arrival.h"
 #include "core/change.h"
 #include "core/servicefsm.h"
 
@@ -73,6 +75,15 @@ static void log_listening(const struct service *service) {
         }
 }
 
+/* Those who are in stay in; what cps has counted goes on counting. */
+static void take_admission(struct service *service, struct change *change) {
+        if (service->admission.access && change->access)
+                change->access->rate = service->admission.access->rate;
+        access_free(service->admission.access);
+        service->admission.access = take_ptr(change->access);
+        limits_set(&service->admission.limits, service->def->instances);
+}
+
 /* Limits, restarts, how it is stopped: nothing that a running program would have to be started again for. */
 static void commit_same_program(struct change *change) {
         struct service *service = change->service;
@@ -85,8 +96,9 @@ static void commit_same_program(struct change *change) {
                 port->name = port->def->name;
         }
         service->def = take_ptr(change->def);
-        program_set_policy(service->program, service->def);
-        limits_set(&service->limits, service->def->instances, service->def->per_source.limit);
+        if (service->program)
+                program_set_policy(service->program, service->def);
+        take_admission(service, change);
         service_def_free(old_def);
         /* A place more or one less, another delay, start: boot: what it waits for may be over. */
         if (service_accepts(service) || (service->state != SERVICE_RUNNING && service->state != SERVICE_STOPPING))
@@ -104,10 +116,10 @@ static void commit_change(struct reload *reload, struct change *change) {
         retire_program(service);
         service->program = take_ptr(change->program);
         service->def = take_ptr(change->def);
-        limits_set(&service->limits, service->def->instances, service->def->per_source.limit);
+        take_admission(service, change);
         /* Accepted under the old definition, and the new program takes none: nobody can serve them any more. */
         if (service->def->wait)
-                service_drop_held(service);
+                arrival_drop_all(service);
         if (change->is_new)
                 manager_add(reload->manager, service);
         else
@@ -306,7 +318,7 @@ void reload_check(const struct def_set *set, struct diag *diag) {
 
                 for (size_t j = 0; names && j < def->listen.count; j++)
                         names[j] = def->listen.items[j].name;
-                if (names && def->enabled)
+                if (names && def->enabled && def->sensor == 0)
                         planmake(&request, &plan, diag);
                 plan_deinit(&plan);
         }

@@ -3,9 +3,11 @@
 #pragma once
 
 #include "base/rate.h"
+#include "core/admission.h"
 #include "core/limits.h"
 #include "core/port.h"
 #include "core/program.h"
+#include "core/refusal.h"
 
 #include <uthash.h>
 
@@ -29,13 +31,13 @@ enum service_pause {
         PAUSE_SHORTAGE, /* descriptors, processes or memory */
         PAUSE_TRIGGER,  /* trigger_limit */
         PAUSE_PROGRAM,  /* the program is missing or cannot be started */
+        PAUSE_RATE,     /* cps */
+        PAUSE_LOAD,     /* max_load */
 };
 
 struct service_counters {
         uint64_t accepted;
         uint64_t ended;
-        uint64_t refused_full;
-        uint64_t refused_source;
         uint64_t failed; /* accepted, but no program could be started for it */
         uint64_t starts; /* of servers */
 };
@@ -68,14 +70,14 @@ struct service {
         usec_t last_runtime;
         bool last_launch_failed;
 
-        struct limits limits;
-        struct list held; /* accepted connections that no process could be made for yet */
+        struct admission admission;
+        struct list held; /* accepted connections that a shortage keeps from going on */
 
         struct service_counters counters;
-        bool keeps_ports;       /* while definitions change: its sockets are not to be had */
-        bool wanted;            /* while definitions change: the new ones have it too */
-        uint64_t refusals_told; /* of the refusals, those that were logged */
-        sd_event_source *refusal_timer;
+        bool keeps_ports;          /* while definitions change: its sockets are not to be had */
+        bool wanted;               /* while definitions change: the new ones have it too */
+        bool load_told;            /* max_load was reached, and that is in the log */
+        struct refusals *refusals; /* owned; NULL before the first */
 };
 
 /* Leaves its processes to themselves: the broker ends. */
@@ -91,22 +93,11 @@ int service_new(struct manager *manager, const char *name, struct service_def *d
 /* Frees it; only when none of its processes is left. NULL is fine; returns NULL. */
 struct service *service_free(struct service *service);
 
-/* For ports: whether connections are accepted here, and whether one more would be. */
+/* Whether the broker accepts its connections, rather than its server. */
 bool service_accepts(const struct service *service);
-bool service_wants_connections(const struct service *service);
-
-/* Accepts one connection from PORT, admits or refuses it, and starts what serves it. Returns an accept_outcome;
- * anything but ACCEPT_OK ends the port's burst. */
-int service_accept(struct service *service, const struct port *port);
 
 /* Something has arrived at a socket whose server does the accepting. */
 void service_on_traffic(struct service *service);
-
-/* Tries again for the connections that are held. Returns false when a shortage still keeps one. */
-bool service_serve_held(struct service *service);
-
-/* Closes the connections that are held: the service ends before it could serve them. */
-void service_drop_held(struct service *service);
 
 /* Starts the server with the sockets. 0 or a negative errno of program_prepare() or start_server. */
 int service_start_server(struct service *service);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/arrival.h"
 #include "core/manager.h"
 #include "core/shortage.h"
 
@@ -14,6 +15,8 @@
 /* A shortage is looked at again after this, doubling; sooner when any process of the broker's ends. */
 #define SHORTAGE_DELAY (50 * USEC_PER_MSEC)
 #define SHORTAGE_DELAY_MAX USEC_PER_SEC
+
+#define LOAD_DELAY USEC_PER_SEC /* max_load is looked at again after this */
 
 const char *const service_state_names[SERVICE_STATE_N] = {
         [SERVICE_STOPPED] = "stopped",    [SERVICE_LISTENING] = "listening", [SERVICE_FULL] = "full",
@@ -73,9 +76,10 @@ static void enter_listening(struct service *service) {
         leave_state(service);
         set_state(service, SERVICE_LISTENING);
         /* Those already accepted come first; one of them may find the shortage still there. */
-        if (!service_serve_held(service))
+        if (!arrival_resume(service))
                 return;
-        if (service_accepts(service) && limits_is_full(&service->limits) && service->def->when_full == WHEN_FULL_WAIT) {
+        if (service_accepts(service) && limits_is_full(&service->admission.limits) &&
+            service->def->when_full == WHEN_FULL_WAIT) {
                 enter_full(service);
                 return;
         }
@@ -85,6 +89,7 @@ static void enter_listening(struct service *service) {
 }
 
 static void log_pause(const struct service *service, usec_t delay) {
+        const struct log_field *fields = LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay));
         const struct service_def *def = service->def;
         const char *step = service->pause_stage == CHILD_STAGE_NONE ? NULL : child_stage_names[service->pause_stage];
 
@@ -100,29 +105,51 @@ static void log_pause(const struct service *service, usec_t delay) {
                                   "paused: its socket cannot be accepted from: %s", err_text(service->pause_error));
                 return;
         case PAUSE_TRIGGER:
-                log_event(LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay)),
+                log_event(LOG_LEVEL_WARNING, fields,
                           "paused: its server ended without taking what had arrived, and trigger_limit was reached");
                 return;
+        case PAUSE_RATE:
+                log_event(LOG_LEVEL_WARNING, fields, "paused, clients wait: cps was reached");
+                return;
+        case PAUSE_LOAD:
+                log_event(service->load_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service)),
+                          "paused, clients wait: the load average is at max_load");
+                return;
         default:
-                log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service), LOG_DURATION("seconds", delay)),
-                          "paused, clients wait: cannot start '%s'%s%s: %s%s%s", def->command.items[0],
-                          def->root_dir ? " in root_dir " : "", def->root_dir ? def->root_dir : "", step ? step : "",
-                          step ? ": " : "", err_text(service->pause_error));
+                log_event(LOG_LEVEL_ERROR, fields, "paused, clients wait: cannot start '%s'%s%s: %s%s%s",
+                          def->command.items[0], def->root_dir ? " in root_dir " : "",
+                          def->root_dir ? def->root_dir : "", step ? step : "", step ? ": " : "",
+                          err_text(service->pause_error));
+        }
+}
+
+static usec_t pause_delay(struct service *service, enum service_pause pause) {
+        usec_t delay;
+
+        switch (pause) {
+        case PAUSE_SHORTAGE:
+                delay = MAX_OF(service->shortage_delay, SHORTAGE_DELAY);
+                service->shortage_delay = MIN_OF(delay * 2, SHORTAGE_DELAY_MAX);
+                return delay;
+        case PAUSE_RATE:
+                return service->def->cps_pause;
+        case PAUSE_LOAD:
+                return LOAD_DELAY;
+        default:
+                return service->def->restart_delay_max;
         }
 }
 
 static void enter_paused(struct service *service) {
         enum service_pause pause = service->pause;
-        usec_t delay = service->def->restart_delay_max;
+        usec_t delay = pause_delay(service, pause);
 
         leave_state(service);
         service->pause = pause;
-        if (pause == PAUSE_SHORTAGE) {
-                delay = MAX_OF(service->shortage_delay, SHORTAGE_DELAY);
-                service->shortage_delay = MIN_OF(delay * 2, SHORTAGE_DELAY_MAX);
+        if (pause == PAUSE_SHORTAGE)
                 list_append(&service->manager->short_services, &service->short_link);
-        }
         log_pause(service, delay);
+        service->load_told = pause == PAUSE_LOAD;
         arm_timer(service, delay);
         set_state(service, SERVICE_PAUSED);
 }
@@ -140,6 +167,10 @@ void servicefsm_pause_for_shortage(struct service *service, int error) {
 
 void servicefsm_pause_for_program(struct service *service, int error) {
         pause_for(service, PAUSE_PROGRAM, error);
+}
+
+void servicefsm_pause_for_limit(struct service *service, enum refusal limit) {
+        pause_for(service, limit == REFUSAL_LOAD ? PAUSE_LOAD : PAUSE_RATE, 0);
 }
 
 static void enter_running(struct service *service) {
@@ -194,7 +225,7 @@ static void check_gone(struct service *service) {
 
 static void enter_leaving(struct service *service) {
         leave_state(service);
-        service_drop_held(service);
+        arrival_drop_all(service);
         service_close_ports(service);
         /* Who serves a connection may finish it; a server has nothing more to come. */
         service_stop_servers(service);
@@ -242,7 +273,12 @@ static void on_server_ended(struct service *service) {
 
 static void on_connection_ended(struct service *service) {
         service->shortage_delay = 0;
-        if (!limits_is_full(&service->limits))
+        if (!limits_is_full(&service->admission.limits))
+                enter_listening(service);
+}
+
+static void on_place(struct service *service) {
+        if (!limits_is_full(&service->admission.limits))
                 enter_listening(service);
 }
 
@@ -276,6 +312,7 @@ static transition_fn *const transitions[SERVICE_STATE_N][SERVICE_EVENT_N] = {
                         [SERVICE_EV_FULL] = enter_full,
                         [SERVICE_EV_PAUSE] = enter_paused,
                         [SERVICE_EV_ENDED] = on_ended_while_listening,
+                        [SERVICE_EV_PLACE] = ignore,
                         [SERVICE_EV_CHANGED] = enter_open,
                         [SERVICE_EV_STOP] = enter_leaving,
                 },
@@ -283,6 +320,7 @@ static transition_fn *const transitions[SERVICE_STATE_N][SERVICE_EVENT_N] = {
                 {
                         [SERVICE_EV_PAUSE] = enter_paused,
                         [SERVICE_EV_ENDED] = on_connection_ended,
+                        [SERVICE_EV_PLACE] = on_place,
                         [SERVICE_EV_CHANGED] = enter_open,
                         [SERVICE_EV_STOP] = enter_leaving,
                 },
@@ -302,6 +340,7 @@ static transition_fn *const transitions[SERVICE_STATE_N][SERVICE_EVENT_N] = {
                 {
                         [SERVICE_EV_PAUSE] = enter_paused,
                         [SERVICE_EV_ENDED] = on_ended_while_paused,
+                        [SERVICE_EV_PLACE] = ignore,
                         [SERVICE_EV_ROOM] = enter_open,
                         [SERVICE_EV_TIMER] = enter_open,
                         [SERVICE_EV_CHANGED] = enter_open,

@@ -9,6 +9,7 @@ enum service_event {
         SERVICE_EV_FULL,    /* wait: no; the last place was taken */
         SERVICE_EV_PAUSE,   /* something is short or missing: service->pause says what */
         SERVICE_EV_ENDED,   /* one of its processes has ended */
+        SERVICE_EV_PLACE,   /* wait: no; a connection has come to its end without a process */
         SERVICE_EV_ROOM,    /* somebody else's has, and this one waits for what was short */
         SERVICE_EV_TIMER,   /* of its state */
         SERVICE_EV_CHANGED, /* it has a new definition and program */
@@ -25,6 +26,9 @@ void servicefsm_on_ended(struct service *service, const struct process_end *end,
 /* Pauses it: because ERROR (negative errno) ran short, or since its program cannot be started. */
 void servicefsm_pause_for_shortage(struct service *service, int error);
 void servicefsm_pause_for_program(struct service *service, int error);
+
+/* The same for a limit that holds its clients back: REFUSAL_RATE or REFUSAL_LOAD. */
+void servicefsm_pause_for_limit(struct service *service, enum refusal limit);
 
 /* For the test that walks the table: what the cell does, as an opaque pointer; NULL where it cannot happen. */
 const void *servicefsm_cell(enum service_state state, enum service_event event);

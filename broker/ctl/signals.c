@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/reload.h"
+#include "core/statistics.h"
 #include "ctl/report.h"
 
 #include <signal.h>
@@ -54,10 +55,10 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
                 report_ready(signals->manager);
                 break;
         case SIGUSR1:
-                manager_log_statistics(signals->manager);
+                statistics_log(signals->manager);
                 break;
         case SIGUSR2:
-                manager_log_processes(signals->manager);
+                statistics_log_processes(signals->manager);
                 break;
         }
         return 0;

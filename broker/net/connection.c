@@ -2,11 +2,16 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "net/proxyheader.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
 
 static void read_credentials(struct connection *connection) {
         socklen_t size = sizeof(connection->cred);
@@ -53,7 +58,7 @@ int connection_accept(int fd, struct connection *ret) {
 }
 
 void connection_set_local(struct connection *connection, const union sockaddr_any *local, socklen_t size) {
-        connection->local = *local;
+        memcpy(&connection->local, local, MIN_OF((size_t)size, sizeof(*local)));
         connection->local_size = size;
         connection->local_known = true;
 }
@@ -85,31 +90,11 @@ static char *add_digits(char *at, unsigned value) {
         return at;
 }
 
-static void format_unix_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
-        AUTO(buf_deinit) struct buf buf = BUF_NULL;
-
-        if (connection->peer_size > sizeof(sa_family_t)) {
-                addr_format_sockaddr(&connection->peer, connection->peer_size, &buf);
-                snprintf(text, CONNECTION_PEER_MAX, "%s", buf_text(&buf));
-                return;
-        }
-        snprintf(text, CONNECTION_PEER_MAX, "uid %u pid %d", connection->cred.uid, connection->cred.pid);
-}
-
-void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+static void format_inet(const union sockaddr_any *sa, char text[CONNECTION_PEER_MAX]) {
         char host[ADDR_HOST_MAX];
         char *at = text;
 
-        if (connection->peer.sa.sa_family == AF_UNIX) {
-                format_unix_peer(connection, text);
-                return;
-        }
-        if (connection->peer.sa.sa_family == AF_VSOCK) {
-                snprintf(text, CONNECTION_PEER_MAX, "vsock:%u:%u", connection->peer.vm.svm_cid,
-                         connection->peer.vm.svm_port);
-                return;
-        }
-        addr_format_host(&connection->peer, host);
+        addr_format_host(sa, host);
         if (strchr(host, ':')) {
                 *at++ = '[';
                 at = stpcpy(at, host);
@@ -118,35 +103,83 @@ void connection_format_peer(const struct connection *connection, char text[CONNE
                 at = stpcpy(at, host);
         }
         *at++ = ':';
-        at = add_digits(at, addr_port(&connection->peer));
+        at = add_digits(at, addr_port(sa));
         *at = '\0';
 }
 
-void connection_source_key(const struct connection *connection, struct source_key *ret) {
+static void format_any(const union sockaddr_any *sa, socklen_t size, char text[CONNECTION_PEER_MAX]) {
+        AUTO(buf_deinit) struct buf buf = BUF_NULL;
+
+        if (sa->sa.sa_family == AF_INET || sa->sa.sa_family == AF_INET6) {
+                format_inet(sa, text);
+                return;
+        }
+        addr_format_sockaddr(sa, size, &buf);
+        snprintf(text, CONNECTION_PEER_MAX, "%s", buf_text(&buf));
+}
+
+void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+        bool unnamed = connection->peer.sa.sa_family == AF_UNIX &&
+                       connection->peer_size <= sizeof(connection->peer.sa.sa_family);
+
+        if (unnamed && connection->cred.uid != (uid_t)-1)
+                snprintf(text, CONNECTION_PEER_MAX, "uid %u pid %d", connection->cred.uid, connection->cred.pid);
+        else
+                format_any(&connection->peer, connection->peer_size, text);
+}
+
+void connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+        format_any(&connection->proxy, connection->proxy_size, text);
+}
+
+void connection_set_proxied(struct connection *connection, const struct proxy_header *header) {
+        connection->proxy = connection->peer;
+        connection->proxy_size = connection->peer_size;
+        connection->proxied = true;
+        connection->peer = header->source;
+        connection->peer_size = header->source_size;
+        connection_set_local(connection, &header->destination, header->destination_size);
+        connection->cred = (struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1};
+}
+
+void connection_source(const struct connection *connection, struct prefix *ret) {
         const union sockaddr_any *peer = &connection->peer;
 
-        *ret = (struct source_key){0};
         switch (peer->sa.sa_family) {
-        case AF_INET:
-                ret->family = AF_INET;
-                memcpy(ret->address, &peer->in.sin_addr, 4);
-                break;
-        case AF_INET6:
-                if (IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr)) {
-                        ret->family = AF_INET;
-                        memcpy(ret->address, &peer->in6.sin6_addr.s6_addr[12], 4);
-                } else {
-                        ret->family = AF_INET6;
-                        memcpy(ret->address, &peer->in6.sin6_addr, 16);
-                }
-                break;
         case AF_UNIX:
-                ret->family = AF_UNIX;
+                *ret = (struct prefix){.family = AF_UNIX};
                 memcpy(ret->address, &connection->cred.uid, sizeof(connection->cred.uid));
                 break;
         case AF_VSOCK:
-                ret->family = AF_VSOCK;
+                *ret = (struct prefix){.family = AF_VSOCK};
                 memcpy(ret->address, &peer->vm.svm_cid, sizeof(peer->vm.svm_cid));
                 break;
+        default:
+                prefix_of_address(peer, ret);
         }
+}
+
+static bool has_one_of(const gid_t *gids, size_t gid_count, const uint32_t *wanted, size_t count) {
+        for (size_t i = 0; i < gid_count; i++)
+                for (size_t j = 0; j < count; j++)
+                        if (gids[i] == wanted[j])
+                                return true;
+        return false;
+}
+
+bool connection_peer_has_group(const struct connection *connection, const uint32_t *gids, size_t count) {
+        AUTO(freep) gid_t *own = NULL;
+        socklen_t size = 0;
+
+        if (connection->proxied || count == 0)
+                return false;
+        if (has_one_of(&connection->cred.gid, 1, gids, count))
+                return true;
+        /* The first call says how much room it takes. */
+        if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+                return false;
+        own = malloc(size);
+        if (!own || getsockopt(connection->fd, SOL_SOCKET, SO_PEERGROUPS, own, &size) < 0)
+                return false;
+        return has_one_of(own, size / sizeof(*own), gids, count);
 }

@@ -4,6 +4,7 @@
 #include "base/defs.h"
 #include "base/list.h"
 #include "net/addr.h"
+#include "net/prefix.h"
 
 #include <stdbool.h>
 
@@ -12,11 +13,16 @@ struct connection {
         int fd;           /* -EBADF once handed over */
         int protocol;     /* of the listener, as in struct addr */
         bool local_known; /* local is filled in */
+        bool proxied;     /* peer and local are what a proxy says they are */
+        bool placed;      /* counts among those served; for admission, not touched here */
+        unsigned step;    /* what is to be done with it next; for its owner, not touched here */
         socklen_t peer_size;
         socklen_t local_size;
         union sockaddr_any peer;
         union sockaddr_any local;
-        struct ucred cred;  /* AF_UNIX: who connected (SO_PEERCRED) */
+        struct ucred cred;        /* AF_UNIX: who connected (SO_PEERCRED); uid and gid are -1 where nobody knows */
+        union sockaddr_any proxy; /* proxied: who connected */
+        socklen_t proxy_size;
         usec_t accepted_at; /* monotonic */
         void *ticket;       /* what admission has to have back when it ends; not touched here */
 };
@@ -46,11 +52,18 @@ void connection_close(struct connection *connection);
 #define CONNECTION_PEER_MAX 160
 void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
 
-/* The peer as a key for counting: an IPv4 address and the same one mapped into IPv6 are one source; AF_UNIX peers count
- * by uid, those of AF_VSOCK by CID. Writes 20 bytes. */
-struct source_key {
-        uint8_t family;
-        uint8_t pad[3];
-        uint8_t address[16];
-};
-void connection_source_key(const struct connection *connection, struct source_key *ret);
+/* The same for the proxy of a connection that has one. */
+void connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
+
+/* Makes SOURCE and DESTINATION, which PROXY_HEADER gives, the connection's peer and local address; who connected is
+ * kept as its proxy. */
+struct proxy_header;
+void connection_set_proxied(struct connection *connection, const struct proxy_header *header);
+
+/* Where it comes from, for counting: its address, an IPv4 one mapped into IPv6 as IPv4; AF_UNIX peers by their uid,
+ * those of AF_VSOCK by their CID. */
+void connection_source(const struct connection *connection, struct prefix *ret);
+
+/* Whether an AF_UNIX peer has one of these groups, as its own or as a supplementary one (unix(7), SO_PEERCRED;
+ * SO_PEERGROUPS). */
+bool connection_peer_has_group(const struct connection *connection, const uint32_t *gids, size_t count);

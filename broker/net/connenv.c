@@ -103,8 +103,10 @@ static void add_unix(struct connenv *env, const struct connection *connection) {
         if (name[0] != '\0')
                 add(env, "SERVER_ADDR=", name);
         add(env, "IPCLOCALPATH=", name);
-        add(env, "IPCREMOTEEUID=", decimal(connection->cred.uid, digits));
-        add(env, "IPCREMOTEEGID=", decimal(connection->cred.gid, digits));
+        if (connection->cred.uid != (uid_t)-1) {
+                add(env, "IPCREMOTEEUID=", decimal(connection->cred.uid, digits));
+                add(env, "IPCREMOTEEGID=", decimal(connection->cred.gid, digits));
+        }
         add(env, "PROTO=", "IPC");
 }
 

@@ -63,7 +63,7 @@ static void test_vsock(void **state UNUSED) {
                 .local.vm = {.svm_family = AF_VSOCK, .svm_cid = 2, .svm_port = 80},
         };
         char peer[CONNECTION_PEER_MAX];
-        struct source_key key, other;
+        struct prefix key, other;
         struct connenv env;
 
         assert_int_equal(connenv_fill(&connection, &env), 0);
@@ -75,12 +75,12 @@ static void test_vsock(void **state UNUSED) {
         assert_string_equal(env.remote_addr, "vsock:4294967294");
         connection_format_peer(&connection, peer);
         assert_string_equal(peer, "vsock:4294967294:4294967294");
-        connection_source_key(&connection, &key);
+        connection_source(&connection, &key);
         connection.peer.vm.svm_port = 1;
-        connection_source_key(&connection, &other);
+        connection_source(&connection, &other);
         assert_memory_equal(&key, &other, sizeof(key));
         connection.peer.vm.svm_cid = 3;
-        connection_source_key(&connection, &other);
+        connection_source(&connection, &other);
         assert_memory_not_equal(&key, &other, sizeof(key));
 }
 

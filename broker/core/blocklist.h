@@ -1,0 +1,29 @@
+/* Sources that have touched a sensor, and until when they are refused. Strangers decide how many there are, so their
+ * number is bounded: the one that has been quiet for longest makes room. */
+#pragma once
+
+#include "base/list.h"
+#include "net/prefix.h"
+
+#include <stdbool.h>
+
+#define BLOCKLIST_MAX 65536 /* sources; some 130 bytes each */
+
+struct blocked;
+
+struct blocklist {
+        struct blocked *by_source;
+        struct list order; /* quiet for longest first */
+        size_t count;
+        struct prefix *lengths; /* which lengths there are in it; the addresses mean nothing */
+        size_t length_count;
+};
+
+void blocklist_init(struct blocklist *list);
+void blocklist_deinit(struct blocklist *list);
+
+/* Whether ADDRESS lies in a source that is blocked at NOW (monotonic). */
+bool blocklist_has(struct blocklist *list, const struct prefix *address, usec_t now);
+
+/* Blocks SOURCE until UNTIL, anew if it is there already. Returns 1 when it is new, 0, or -ENOMEM. */
+int blocklist_add(struct blocklist *list, const struct prefix *source, usec_t until);
