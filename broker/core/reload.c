@@ -117,8 +117,8 @@ static void commit_change(struct reload *reload, struct change *change) {
         service->program = take_ptr(change->program);
         service->def = take_ptr(change->def);
         take_admission(service, change);
-        /* Accepted under the old definition, and the new program takes none: nobody can serve them any more. */
-        if (service->def->wait)
+        /* Accepted under the old definition, and no program takes any now: nobody can serve them. */
+        if (service->def->wait || service->def->sensor > 0)
                 arrival_drop_all(service);
         if (change->is_new)
                 manager_add(reload->manager, service);
