@@ -47,4 +47,24 @@ subtest 'what is held when its service becomes a sensor' => sub {
         $t->stop;
 };
 
+subtest 'uid and gid ask the one who connects' => sub {
+        my $me = $> + 0;
+        my $t = BrokerTest->new(services => <<"Y");
+other: {listen: %DIR%/other, wait: no, command: [cat], uid: 4242, gid: 4242, proxy_protocol: accept, proxy_protocol_from: "unix:"}
+me: {listen: %DIR%/me, wait: no, command: [cat], uid: $me, proxy_protocol: accept, proxy_protocol_from: "unix:"}
+both: {listen: [%DIR%/both, 127.0.0.1:0], wait: no, command: [cat], uid: $me, proxy_protocol: accept, proxy_protocol_from: [127.0.0.1, "unix:"]}
+Y
+        my $unix = "\r\n\r\n\0\r\nQUIT\n" . pack('CCna108a108', 0x21, 0x31, 216, '/run/client', '/run/server');
+        is($t->ask('other', "x\n"), '', 'who is not named is refused');
+        is($t->ask('other', "${HEADER}x\n"), '', 'also when he claims to speak for another');
+        is($t->ask('other', "${unix}x\n"), '', '... or for another process');
+        is(statistics($t, 'other')->{refused_uid}, 3, 'and counted under uid');
+        is($t->ask('me', "x\n"), "x\n", 'who is named comes in');
+        is($t->ask('me', "${HEADER}x\n"), "x\n", 'and may speak for a client over TCP');
+        is($t->ask('me', "${unix}x\n"), "x\n", '... and for one over AF_UNIX');
+        is($t->ask('both', "${HEADER}x\n", index => 1), "x\n", 'a proxy over TCP has no user');
+        is($t->ask('both', "${unix}x\n", index => 1), '', 'and cannot say who a process is');
+        $t->stop;
+};
+
 done_testing;

@@ -21,12 +21,17 @@ static bool has_id(const struct peer_ids_def *list, uint32_t id) {
         return false;
 }
 
-/* Either list may know him. */
-static bool knows_user(const struct service_def *def, const struct connection *connection) {
-        if (!def->uid && !def->gid)
+bool admission_knows_user(const struct service *service, const struct connection *connection) {
+        const struct service_def *def = service->def;
+
+        if (connection->peer.sa.sa_family != AF_UNIX || (!def->uid && !def->gid))
                 return true;
         return has_id(def->uid, connection->cred.uid) ||
                (def->gid && connection_peer_has_group(connection, def->gid->ids, def->gid->names.count));
+}
+
+static bool speaks_over_unix(const struct connection *connection) {
+        return connection->proxied && connection->proxy.sa.sa_family == AF_UNIX;
 }
 
 static bool is_time(const struct service *service) {
@@ -47,7 +52,8 @@ enum refusal admission_check(struct service *service, const struct connection *c
         }
         if (!access_allows(service->admission.access, &connection->peer))
                 return REFUSAL_ADDRESS;
-        if (connection->peer.sa.sa_family == AF_UNIX && !knows_user(def, connection))
+        /* A proxy was asked before it was believed; whom it speaks for has no credentials of his own. */
+        if (!speaks_over_unix(connection) && !admission_knows_user(service, connection))
                 return REFUSAL_IDENTITY;
         return is_time(service) ? REFUSAL_NONE : REFUSAL_TIME;
 }

@@ -16,6 +16,10 @@ struct admission {
         struct limits limits;
 };
 
+/* Whether uid or gid, either of them, names the AF_UNIX peer, who is the one that connected as long as no header was
+ * read. True for others, and where the definition names nobody. */
+bool admission_knows_user(const struct service *service, const struct connection *connection);
+
 /* Whether CONNECTION may come in at all: asks everything that says nothing about how many. */
 enum refusal admission_check(struct service *service, const struct connection *connection);
 

@@ -220,6 +220,8 @@ static enum refusal begin(struct service *service, struct connection *connection
                 return REFUSAL_NONE;
         if (!access_is_proxy(access, &connection->peer))
                 return service->def->proxy_protocol == PROXY_PROTOCOL_REQUIRE ? REFUSAL_HEADER : REFUSAL_NONE;
+        if (!admission_knows_user(service, connection))
+                return REFUSAL_IDENTITY;
         connection->step = STEP_HEADER;
         return limits_take_place(&service->admission.limits, connection) ? REFUSAL_NONE : REFUSAL_INSTANCES;
 }
