@@ -67,4 +67,19 @@ Y
         $t->stop;
 };
 
+subtest 'a header on a SOCK_SEQPACKET socket' => sub {
+        my $t = BrokerTest->new(services => <<'Y');
+s: {listen: "seqpacket:%DIR%/s", wait: no, command: [head, -c3], proxy_protocol: require, proxy_protocol_from: "unix:"}
+Y
+        my $c = $t->connect('s');
+        syswrite $c, $HEADER;
+        syswrite $c, "two";
+        is(BrokerTest::read_all($c), "two", 'the record behind the header is for the program');
+        $c = $t->connect('s');
+        syswrite $c, "${HEADER}two";
+        is(BrokerTest::read_all($c), '', 'a header with something behind it in its record is refused, not cut off');
+        is(statistics($t, 's')->{refused_proxy_protocol}, 1, '... and counted');
+        $t->stop;
+};
+
 done_testing;

@@ -54,8 +54,11 @@ static enum proxy_header_outcome peek_header(const struct connection *connection
 
 static bool take_header(struct connection *connection, const struct proxy_header *header) {
         char data[PROXY_HEADER_MAX];
+        struct iovec iov = {.iov_base = data, .iov_len = header->size};
+        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-        if (recv(connection->fd, data, header->size, MSG_DONTWAIT) != (ssize_t)header->size)
+        /* A record (SOCK_SEQPACKET) loses whatever stands behind the header: better nothing than half of it. */
+        if (recvmsg(connection->fd, &message, MSG_DONTWAIT) != (ssize_t)header->size || message.msg_flags & MSG_TRUNC)
                 return false;
         if (header->kind == PROXY_HEADER_ADDRESSES)
                 connection_set_proxied(connection, header);
