@@ -75,7 +75,7 @@ int blocklist_add(struct blocklist *list, const struct prefix *source, usec_t un
 
         HASH_FIND(hh, list->by_source, source, sizeof(*source), blocked);
         if (blocked) {
-                blocked->until = until;
+                blocked->until = MAX_OF(blocked->until, until);
                 list_remove(&blocked->link);
                 list_append(&list->order, &blocked->link);
                 return 0;

@@ -25,5 +25,5 @@ void blocklist_deinit(struct blocklist *list);
 /* Whether ADDRESS lies in a source that is blocked at NOW (monotonic). */
 bool blocklist_has(struct blocklist *list, const struct prefix *address, usec_t now);
 
-/* Blocks SOURCE until UNTIL, anew if it is there already. Returns 1 when it is new, 0, or -ENOMEM. */
+/* Blocks SOURCE until UNTIL; what is there already for longer stays so. Returns 1 when it is new, 0, or -ENOMEM. */
 int blocklist_add(struct blocklist *list, const struct prefix *source, usec_t until);

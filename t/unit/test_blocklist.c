@@ -25,6 +25,10 @@ static void test_until(void **state UNUSED) {
         assert_true(blocklist_has(&list, &a, 299));
         assert_false(blocklist_has(&list, &a, 300));
         assert_int_equal(list.count, 0);
+        /* A sensor for less must not be the way out of one for more. */
+        assert_int_equal(blocklist_add(&list, &b, 500), 1);
+        assert_int_equal(blocklist_add(&list, &b, 400), 0);
+        assert_true(blocklist_has(&list, &b, 499));
         blocklist_deinit(&list);
 }
 
