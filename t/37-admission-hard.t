@@ -82,4 +82,34 @@ Y
         $t->stop;
 };
 
+subtest 'cps and headers that come late' => sub {
+        my $few = 'listen: 127.0.0.1:0, wait: no, command: [cat], proxy_protocol: require, proxy_protocol_from: 127.0.0.1';
+        my $t = BrokerTest->new(services => <<"Y");
+few: {$few, cps: 2/1h, cps_pause: 1h}
+soon: {$few, cps: 3/500ms, cps_pause: 100ms, instances: 4}
+Y
+        my @c = map { $t->connect('few') } 1 .. 6;
+        ok(accepted($t, 'few', 6), 'six clients are about to send their headers');
+        syswrite $_, "${HEADER}x\n" for @c;
+        ok($t->wait_message(qr/^paused, clients wait: cps/, service => 'few'), 'beyond cps the service pauses');
+        is(statistics($t, 'few')->{processes}, 2, 'and only so many are served');
+        is(statistics($t, 'few')->{connections}, 6, 'the others wait');
+        is(statistics($t, 'few')->{refused_cps}, 0, 'and are not refused');
+        my @soon = map { $t->connect('soon') } 1 .. 10;
+        syswrite $_, "${HEADER}x\n" for @soon;
+        my $served = 0;
+        for my $c (@soon) {
+                # Each gives its place to the next.
+                my ($any) = IO::Select->new(grep { defined fileno $_ } @soon)->can_read($BrokerTest::TIMEOUT);
+                last if !$any;
+                $served++ if BrokerTest::read_line($any) eq "x\n";
+                close $any;
+        }
+        is($served, 10, 'as long as cps_pause is short, all are served in the end');
+        $t->write_conf("few: {$few}\n");
+        ok($t->reload, 'a reload without cps');
+        is(scalar(grep { (BrokerTest::read_line($_) // '') eq "x\n" } @c), 6, 'serves those who have waited');
+        $t->stop;
+};
+
 done_testing;

@@ -146,12 +146,28 @@ static bool is_short(const struct service *service) {
                (service->pause == PAUSE_SHORTAGE || service->pause == PAUSE_PROGRAM);
 }
 
+/* What keeps clients in the backlog keeps one whose header came late too, while it lasts. */
+static bool is_held_back(struct service *service) {
+        enum refusal limit;
+
+        if (service->state == SERVICE_PAUSED && (service->pause == PAUSE_RATE || service->pause == PAUSE_LOAD))
+                return true;
+        limit = admission_holds_back(service);
+        if (limit != REFUSAL_NONE && service->state != SERVICE_PAUSED)
+                servicefsm_pause_for_limit(service, limit);
+        return limit != REFUSAL_NONE;
+}
+
 /* Takes CONNECTION from its present step as far as it gets. Returns false when it is held. */
 static bool proceed(struct service *service, struct connection *connection, bool late) {
         int r = ARRIVAL_GOES_ON;
 
         if (connection->step == STEP_HEADER)
                 r = read_header(service, connection, late);
+        if (r == ARRIVAL_GOES_ON && connection->step == STEP_ADMISSION && is_held_back(service)) {
+                list_append(&service->held, &connection->link);
+                return false;
+        }
         if (r == ARRIVAL_GOES_ON && connection->step == STEP_ADMISSION)
                 r = admit(service, connection);
         if (r == ARRIVAL_GOES_ON && is_short(service)) {
