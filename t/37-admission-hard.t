@@ -112,4 +112,29 @@ Y
         $t->stop;
 };
 
+subtest 'the name of an AF_UNIX client' => sub {
+        my $t = BrokerTest->new(services => "e: {listen: %DIR%/e, wait: no, command: [env]}\n");
+        my $seen = sub {
+                my ($name) = @_;
+                my $pid = open(my $out, '-|') // die "fork: $!";
+                if (!$pid) {
+                        chdir $t->dir;
+                        my $c = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $name, Peer => 'e');
+                        print $c ? BrokerTest::read_all($c) : "$!";
+                        close STDOUT;
+                        POSIX::_exit(0);
+                }
+                my $env = join '', <$out>;
+                return $env =~ /^REMOTE_ADDR=(.*)$/m ? $1 : $env;
+        };
+        is($seen->('192.0.2.7'), './192.0.2.7', 'a relative path does not pass for an address');
+        is($seen->('@name'), './@name', 'nor for an abstract name');
+        is($seen->("\0name"), '@name', 'which is as it was');
+        is($seen->($t->dir . '/own'), $t->dir . '/own', 'like a path');
+        is($seen->('uid 0 pid 1'), './uid 0 pid 1', 'nor for a user');
+        my @peers = map { $_->{peer} } grep { ($_->{message} // '') eq 'connection accepted' } (statistics($t, 'e'), @{ $t->{log} });
+        is_deeply([@peers], ['./192.0.2.7', './@name', '@name', $t->dir . '/own', './uid 0 pid 1'], 'the log has the same');
+        $t->stop;
+};
+
 done_testing;

@@ -365,6 +365,8 @@ static void format_unix(const union sockaddr_any *sa, socklen_t size, struct buf
                 buf_add_char(out, '@');
                 buf_add(out, sa->un.sun_path + 1, n - 1);
         } else {
+                /* A client chooses his own: what he has bound where he was shall not pass for something else. */
+                buf_add_string(out, sa->un.sun_path[0] == '/' ? "" : "./");
                 buf_add(out, sa->un.sun_path, strnlen(sa->un.sun_path, n));
         }
 }

@@ -77,11 +77,16 @@ static void add_vsock(struct connenv *env, const struct connection *connection) 
         add(env, "PROTO=", "VSOCK");
 }
 
-/* A path as it is, an abstract name with @ for its first byte; "" for an unnamed socket. */
-static void unix_name(const union sockaddr_any *sa, socklen_t size, char out[sizeof(sa->un.sun_path) + 1]) {
+#define UNIX_NAME_MAX (sizeof("./") + sizeof(((struct sockaddr_un *)NULL)->sun_path))
+
+/* A path as it is, an abstract name with @ for its first byte; "" for an unnamed socket. A client may have bound
+ * "192.0.2.7" where he was: "./192.0.2.7" is the same path, and passes for nothing else. */
+static void unix_name(const union sockaddr_any *sa, socklen_t size, char out[UNIX_NAME_MAX]) {
         /* The kernel counts a final NUL even behind a path that fills sun_path (unix(7)). */
         size_t n = MIN_OF(size - MIN_OF((size_t)size, offsetof(struct sockaddr_un, sun_path)), sizeof(sa->un.sun_path));
 
+        if (n > 0 && sa->un.sun_path[0] != '\0' && sa->un.sun_path[0] != '/')
+                out = stpcpy(out, "./");
         memcpy(out, sa->un.sun_path, n);
         out[n] = '\0';
         if (n > 1 && out[0] == '\0') {
@@ -93,7 +98,7 @@ static void unix_name(const union sockaddr_any *sa, socklen_t size, char out[siz
 }
 
 static void add_unix(struct connenv *env, const struct connection *connection) {
-        char name[sizeof(connection->peer.un.sun_path) + 1], digits[24];
+        char name[UNIX_NAME_MAX], digits[24];
 
         unix_name(&connection->peer, connection->peer_size, name);
         if (name[0] != '\0')
