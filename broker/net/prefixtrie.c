@@ -228,12 +228,13 @@ static struct prefix_slot make_slot(const struct prefix_trie *trie, uint32_t ind
 }
 
 static int make_index(const struct prefix_trie *trie, struct prefix_root *root, unsigned bits_max) {
-        const struct prefix_node *node = &trie->nodes[root->node];
+        const struct prefix_node *node;
         struct prefix_node wanted;
         unsigned bits = 1;
 
         if (root->slots || root->count < INDEX_LEAST)
                 return 0;
+        node = &trie->nodes[root->node];
         /* Below a default for everybody, all that matters may lie within one network. */
         while (!node->child[0] != !node->child[1])
                 node = &trie->nodes[node->child[0] ? node->child[0] : node->child[1]];
