@@ -1,5 +1,7 @@
 #include "conf/refuse.h"
 
+#include "base/defs.h"
+
 #include <limits.h>
 #include <net/if.h>
 #include <stdbool.h>
@@ -86,4 +88,38 @@ const char *refuse_env_name(const char *text) {
         if (text[0] == '\0' || strchr(text, '=') || has_blanks(text))
                 return "is not a variable's name; write one without blanks and =";
         return NULL;
+}
+
+/* ADDRESS-ADDRESS or ADDRESS-NUMBER. */
+static bool is_range(const char *text) {
+        size_t first = strspn(text, DIGITS ".");
+
+        return first > 0 && text[first] == '-' && memchr(text, '.', first) &&
+               text[first + 1 + strspn(text + first + 1, DIGITS ".")] == '\0';
+}
+
+static bool has_port(const char *text) {
+        const char *colon = strchr(text, ':');
+
+        return colon && colon[1] != '\0' && strcspn(text, LETTERS) < (size_t)(colon - text) &&
+               colon[1 + strspn(colon + 1, DIGITS)] == '\0';
+}
+
+const char *refuse_network(const char *text) {
+        static const char *const words[] = {"LOCAL", "KNOWN", "UNKNOWN", "PARANOID"};
+
+        for (size_t i = 0; i < LENGTH_OF(words); i++)
+                if (strcmp(text, words[i]) == 0)
+                        return "is a word of tcpd's; write networks";
+        if (strchr(text, '$'))
+                return "has a $ in it, and nothing is expanded here; write the address itself";
+        if (strchr(text, '#'))
+                return "has a # in it; a comment needs a blank before it";
+        if (text[0] == '!')
+                return "has a ! before it; write in no_access who is to stay out";
+        if (strstr(text, "://"))
+                return "is a URL; write the address of its host";
+        if (is_range(text))
+                return "is a range; write networks such as 10.0.0.0/28, or each address";
+        return has_port(text) ? "has a port; write the host alone" : NULL;
 }

@@ -7,7 +7,8 @@ const char *refuse_user(const char *text);
 const char *refuse_owner(const char *text); /* a user without a group */
 const char *refuse_group(const char *text);
 const char *refuse_device(const char *text);
-const char *refuse_host(const char *text); /* RFC 1123, and underscores */
+const char *refuse_network(const char *text); /* as tcpd, firewalls and people write them */
+const char *refuse_host(const char *text);    /* RFC 1123, and underscores */
 const char *refuse_word(const char *text);
 const char *refuse_socket_name(const char *text);
 const char *refuse_service_name(const char *text);

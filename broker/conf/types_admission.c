@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "conf/decode.h"
 #include "conf/print.h"
+#include "conf/refuse.h"
 #include "conf/servicedef.h"
 #include "conf/textfile.h"
 #include "conf/types.h"
@@ -198,6 +199,8 @@ static bool decode_banner(struct decoder *dec, const struct key *key, const stru
                              BANNER_SIZE_MAX);
                 return false;
         }
+        if (text[0] == '/' && !strpbrk(text, " \r\n"))
+                decode_warning(dec, node, "is sent as it stands; write file:%s for what stands in that file", text);
         banner->text = strdup(text);
         banner->data = strdup(text);
         banner->size = strlen(text);
@@ -277,11 +280,17 @@ static int find_id(const struct key *key, const char *name, uint32_t *ret) {
 static bool decode_peer_id(struct decoder *dec, const struct key *key, const struct node *node, void *userdata) {
         const char *text = decode_entry_text(dec, node), *what = key->type == &type_peer_users ? "user" : "group";
         struct peer_ids_def *def = *(struct peer_ids_def **)userdata;
+        const char *problem;
         uint32_t id = 0, *ids;
         int r;
 
         if (!text)
                 return false;
+        problem = key->type == &type_peer_users ? refuse_owner(text) : refuse_group(text);
+        if (problem) {
+                decode_error(dec, node, "'%s' %s", quote_text(text).text, problem);
+                return false;
+        }
         r = find_id(key, text, &id);
         if (r < 0) {
                 decode_error(dec, node, r == -ENOENT ? "there is no %s '%s'" : "the %s '%s' cannot be looked up", what,

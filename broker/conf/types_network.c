@@ -17,21 +17,23 @@ static void describe_networks(const struct key *key, struct buf *out) {
 /* What is neither an address nor a host, and what other programs have for many clients at once. */
 static const char *refuse_clients(const struct key *key, const char *text) {
         static const char *const everybody[] = {"all", "any", "everybody", "everyone", "*"};
+        const char *problem;
 
         for (size_t i = 0; i < LENGTH_OF(everybody); i++)
                 if (strcasecmp(text, everybody[i]) == 0)
                         return "is not an address; write 0.0.0.0/0 and \"::/0\" for everybody";
         if (strncmp(text, "country:", 8) == 0)
-                return "takes libmaxminddb, which this build does not have";
+                return "takes libmaxminddb, which this build does not have; write networks";
         if (key->id == SERVICE_PROXY_PROTOCOL_FROM && (strcmp(text, "unix") == 0 || strncmp(text, "unix:", 5) == 0))
                 return "is not a client; write \"unix:\" for all of AF_UNIX sockets";
         if (strncmp(text, "unix:", 5) == 0)
                 return "has no address to go by; write uid or gid for clients of AF_UNIX sockets";
         if (text[0] == '.' || strncmp(text, "*.", 2) == 0)
                 return "is a domain, and clients are known by their addresses; write networks";
-        if (strpbrk(text, "{},"))
+        problem = refuse_network(text);
+        if (!problem && strpbrk(text, "{}, \t\n"))
                 return "is several in one; write each on its own, in a list";
-        return prefix_looks_numeric(text) ? NULL : refuse_host(text);
+        return problem || prefix_looks_numeric(text) ? problem : refuse_host(text);
 }
 
 static bool set_unix(struct network_def *network) {

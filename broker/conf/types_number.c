@@ -303,11 +303,26 @@ static void describe_rate(const struct key *key UNUSED, struct buf *out) {
         buf_add_string(out, "a number and a duration such as 20/2s, or unlimited");
 }
 
+/* "50 10": connections in a second, and seconds of a pause. */
+static bool refuse_xinetd_cps(struct decoder *dec, const struct key *key, const struct node *node) {
+        static const char digits[] = "0123456789";
+        size_t first = strspn(node->text, digits);
+        const char *second = node->text + first + strspn(node->text + first, " ");
+
+        if (key->id != SERVICE_CPS || first == 0 || second == node->text + first || *second == '\0' ||
+            second[strspn(second, digits)] != '\0')
+                return false;
+        decode_error(dec, node, "'%s' is how xinetd writes it; write cps: %.*s/1s and cps_pause: %ss",
+                     quote_text(node->text).text, (int)first, node->text, second);
+        return true;
+}
+
 static bool decode_rate(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node);
         struct rate_limit value;
 
-        if (!text || !decode_outcome(dec, key, node, number_parse_rate(text, &value)))
+        if (!text || refuse_xinetd_cps(dec, key, node) ||
+            !decode_outcome(dec, key, node, number_parse_rate(text, &value)))
                 return false;
         if (value.interval > DURATION_MAX)
                 return decode_out_of_range(dec, key, node);

@@ -95,11 +95,12 @@ static bool parse_host(const char *text, struct prefix *ret) {
         return true;
 }
 
-/* 10.0, 10.0. and 10.0.* as other programs take them for a network. */
-static bool refuse_short(const char *host, struct buf *why) {
+/* 10.0, 10.0. and 10.0.* as other programs take them for a network; also 172.16/12. */
+static bool refuse_short(const char *host, const char *length, struct buf *why) {
         char whole[INET6_ADDRSTRLEN + 1 + sizeof(".0.0.0")];
         size_t n = strlen(host), dots = 0;
         struct in_addr in;
+        int64_t bits;
 
         while (n > 1 && (host[n - 1] == '*' || host[n - 1] == '.'))
                 n--;
@@ -111,11 +112,13 @@ static bool refuse_short(const char *host, struct buf *why) {
         strcpy(whole + n, &".0.0.0"[2 * dots]);
         if (inet_pton(AF_INET, whole, &in) != 1)
                 return false;
-        buf_printf(why, "is not a whole address; write %s/%zu for the network", whole, 8 * (dots + 1));
+        if (!length || number_parse(length, 0, 32, &bits) < 0)
+                bits = 8 * (int64_t)(dots + 1);
+        buf_printf(why, "is not a whole address; write %s/%d for the network", whole, (int)bits);
         return true;
 }
 
-static void refuse_host(const char *text, const char *host, struct buf *why) {
+static void refuse_host(const char *text, const char *host, const char *length, struct buf *why) {
         AUTO(buf_deinit) struct buf inner = BUF_NULL;
         const char *colon = strchr(text, ':');
         const char *close = strchr(text, ']');
@@ -130,7 +133,7 @@ static void refuse_host(const char *text, const char *host, struct buf *why) {
                            buf_text(&inner));
         else if (strchr(text, '%'))
                 buf_add_string(why, "has a zone (%), which clients are not told apart by; leave it out");
-        else if (!refuse_short(host, why))
+        else if (!refuse_short(host, length, why))
                 buf_add_string(why, "is not an address; write one such as 192.0.2.7 or 2001:db8::1, or a network such "
                                     "as 10.0.0.0/8");
 }
@@ -155,10 +158,14 @@ static bool parse_length(const struct prefix_text *text, const struct prefix *pr
         int64_t value;
 
         if (prefix->family == AF_INET && !text->mapped && mask >= 0) {
-                buf_printf(why, "has a netmask; write %s/%d", text->host, mask);
+                struct prefix network = *prefix;
+
+                prefix_mask(&network, (unsigned)mask);
+                buf_add_string(why, "has a netmask; write ");
+                prefix_format(&network, why);
                 return false;
         }
-        if (number_parse(text->length, least, most, &value) < 0) {
+        if (text->length[0] == '+' || number_parse(text->length, least, most, &value) < 0) {
                 buf_printf(why, "has the length '%.16s'; write %u to %u", text->length, least, most);
                 return false;
         }
@@ -191,7 +198,7 @@ bool prefix_parse(const char *text, struct prefix *ret, struct buf *why) {
         if (n < sizeof(parts.host))
                 memcpy(parts.host, text, n);
         if (!parse_host(parts.host, &prefix)) {
-                refuse_host(text, parts.host, why);
+                refuse_host(text, parts.host, parts.length, why);
                 return false;
         }
         parts.mapped = prefix.family == AF_INET && strchr(parts.host, ':');

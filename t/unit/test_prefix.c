@@ -60,8 +60,8 @@ static void test_refuse(void **state UNUSED) {
         refused("10.0.0.0/", "has the length ''");
         refused("10.0.0.0/8 ", "has the length '8 '");
         refused("10.0.0.0/255.0.0.0", "has a netmask; write 10.0.0.0/8");
-        refused("10.0.0.0/0.0.0.0", "has a netmask; write 10.0.0.0/0");
-        refused("10.0.0.0/255.255.255.255", "has a netmask; write 10.0.0.0/32");
+        refused("10.0.0.0/0.0.0.0", "has a netmask; write 0.0.0.0/0");
+        refused("10.0.0.0/255.255.255.255", "has a netmask; write 10.0.0.0");
         refused("10.0.0.0/255.0.255.0", "has the length");
         refused("0.0.0.0", "is nobody's address; write 0.0.0.0/0");
         refused("::", "is nobody's address; write ::/0");
