@@ -137,4 +137,24 @@ subtest 'the name of an AF_UNIX client' => sub {
         $t->stop;
 };
 
+subtest 'cps and a reload' => sub {
+        my $of = sub { "a: {listen: 127.0.0.1:0, wait: no, command: [cat], when_full: refuse, cps: $_[0], cps_pause: 1h}\n" };
+        my $t = BrokerTest->new(services => $of->('2/20ms'));
+        is($t->ask('a', "x\n"), "x\n", 'the first is let in');
+        $t->write_conf($of->('2/1h'));
+        ok($t->reload, 'another time to count in');
+        is($t->ask('a', "x\n"), "x\n", 'and it counts from its beginning') for 1, 2;
+        $t->write_conf($of->('4/20ms'));
+        ok($t->reload, 'and another');
+        my @c = map { $t->connect('a') } 1 .. 20;
+        ok($t->wait_message('connection refused', limit => 'cps'), 'cps is reached');
+        $t->write_conf($of->('4/20ms, instances: 50'));
+        ok($t->reload, 'a reload of something else');
+        # Twenty milliseconds would fill the bucket.
+        my $served = 0;
+        $served += $t->ask('a', "x\n") eq "x\n" for 1 .. 100;
+        is($served, 0, 'leaves cps_pause as it was');
+        $t->stop;
+};
+
 done_testing;

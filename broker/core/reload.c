@@ -75,10 +75,18 @@ static void log_listening(const struct service *service) {
         }
 }
 
-/* Those who are in stay in; what cps has counted goes on counting. */
-static void take_admission(struct service *service, struct change *change) {
-        if (service->admission.access && change->access)
-                change->access->rate = service->admission.access->rate;
+static bool same_rate(const struct rate_limit *a, const struct rate_limit *b) {
+        return a->burst == b->burst && a->interval == b->interval;
+}
+
+/* Those who are in stay in; what cps has counted goes on counting while it says the same. */
+static void take_admission(struct service *service, struct change *change, const struct service_def *old_def) {
+        const struct access *old = service->admission.access;
+
+        if (old && change->access && same_rate(&old_def->cps, &service->def->cps)) {
+                change->access->rate = old->rate;
+                change->access->rate_over_until = old->rate_over_until;
+        }
         access_free(service->admission.access);
         service->admission.access = take_ptr(change->access);
         limits_set(&service->admission.limits, service->def->instances);
@@ -98,7 +106,7 @@ static void commit_same_program(struct change *change) {
         service->def = take_ptr(change->def);
         if (service->program)
                 program_set_policy(service->program, service->def);
-        take_admission(service, change);
+        take_admission(service, change, old_def);
         service_def_free(old_def);
         /* A place more or one less, another delay, start: boot: what it waits for may be over. */
         if (service_accepts(service) || (service->state != SERVICE_RUNNING && service->state != SERVICE_STOPPING))
@@ -116,7 +124,7 @@ static void commit_change(struct reload *reload, struct change *change) {
         retire_program(service);
         service->program = take_ptr(change->program);
         service->def = take_ptr(change->def);
-        take_admission(service, change);
+        take_admission(service, change, old_def);
         /* Accepted under the old definition, and no program takes any now: nobody can serve them. */
         if (service->def->wait || service->def->sensor > 0)
                 arrival_drop_all(service);
