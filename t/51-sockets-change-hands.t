@@ -256,6 +256,27 @@ part 'a path that is somebody else\'s by now' => sub {
         $t->stop;
 };
 
+part 'a path that became something else' => sub {
+        my $conf = 'a: {listen: [{address: %DIR%/a.sock, socket_mode: "0MODE"}, {address: "fifo:%DIR%/f", socket_mode: "0MODE"}], wait: yes, command: [cat]}' . "\n";
+        my $with = sub { return $conf =~ s/MODE/$_[0]/gr };
+
+        for my $kind (qw(symlink file)) {
+                my $t = BrokerTest->new(services => $with->('600'));
+
+                for my $name (qw(a.sock f)) {
+                        my $victim = $kind eq 'file' ? $name : "$name.victim";
+                        unlink $t->dir . "/$name";
+                        chmod 0640, $t->write_file($victim, '');
+                        symlink $victim, $t->dir . "/$name" if $kind eq 'symlink';
+                }
+                $t->write_conf($with->('666'));
+                ok($t->reload, "a $kind stands where the socket was");
+                ok($t->wait_message(qr/^options of its open socket/, error => qr/is another program's by now/, $_ eq 'a.sock' ? (-from => 0) : ()), 'which is said') for qw(a.sock f);
+                is((stat $t->dir . "/$_")[2] & 07777, 0640, "$_ keeps its mode") for qw(a.sock f);
+                $t->stop;
+        }
+};
+
 part 'the last words of a server' => sub {
         my $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [perl, %DIR%/last.pl]}\n", later => 1);
         $t->write_file('last.pl', '$SIG{TERM} = sub { print STDERR map { "last $_\n" } 1 .. 900; exit }; print STDERR "armed\n"; select undef, undef, undef, undef');

@@ -203,7 +203,7 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
             listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
                 r = err_raise(-errno);
         if (r == 0)
-                r = listen_set_access(port->fd, &port->addr, &def->options, why);
+                r = listen_set_access(port->fd, &port->addr, &def->options, &port->file, why);
         if (r == 0 && addr_has_path(&port->addr))
                 unixpath_unlink_links(port->addr.sockaddr.un.sun_path, &port->old_links);
         return r;

@@ -222,17 +222,6 @@ bool listen_is_same(int fd, const struct addr *addr, const struct listen_options
         return same_device && old->writable == new->writable && (addr->form != ADDR_MQUEUE || mqueue_fits(fd, new));
 }
 
-int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
-        int r;
-
-        if (addr->form == ADDR_MQUEUE)
-                return mqueue_set_access(fd, addr, options, why);
-        if (!addr_has_path(addr))
-                return 0;
-        r = unixpath_set_access(addr->sockaddr.un.sun_path, options, why);
-        return r < 0 ? r : unixpath_link(addr->sockaddr.un.sun_path, options, why);
-}
-
 bool listen_is_usable(int fd) {
         struct stat st;
 
@@ -257,15 +246,35 @@ void listen_identify(const struct addr *addr, struct listen_file *ret) {
                 *ret = (struct listen_file){.device = st.st_dev, .inode = st.st_ino};
 }
 
-void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file) {
+static bool is_file(const struct addr *addr, const struct listen_file *file) {
         struct listen_file now;
 
+        listen_identify(addr, &now);
+        return now.inode == file->inode && now.device == file->device && now.inode != 0;
+}
+
+int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options,
+                      const struct listen_file *file, struct buf *why) {
+        int r;
+
+        if (addr->form == ADDR_MQUEUE)
+                return mqueue_set_access(fd, addr, options, why);
+        if (!addr_has_path(addr))
+                return 0;
+        if (!is_file(addr, file)) {
+                buf_printf(why, "its path %s is another program's by now, or gone", addr->sockaddr.un.sun_path);
+                return err_raise(-EEXIST);
+        }
+        r = unixpath_set_access(addr->sockaddr.un.sun_path, options, why);
+        return r < 0 ? r : unixpath_link(addr->sockaddr.un.sun_path, options, why);
+}
+
+void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file) {
         if (!options->remove_on_stop || (!addr_has_path(addr) && addr->form != ADDR_MQUEUE))
                 return;
         if (addr_has_path(addr))
                 unixpath_unlink_links(addr->sockaddr.un.sun_path, &options->symlinks);
-        listen_identify(addr, &now);
-        if (now.inode != file->inode || now.device != file->device || now.inode == 0)
+        if (!is_file(addr, file))
                 return;
         if (addr->form == ADDR_MQUEUE)
                 mqueue_remove(addr);

@@ -23,9 +23,6 @@ int listen_apply(int fd, const struct listen_options *options, struct buf *why);
 bool listen_is_same(int fd, const struct addr *addr, const struct listen_options *old,
                     const struct listen_options *new);
 
-/* Gives what ADDR, open at FD, left in the file system its owner, mode and symlinks. As above. */
-int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why);
-
 /* Whether FD, which was inherited, is anything that listen_open() could have opened. */
 bool listen_is_usable(int fd);
 
@@ -43,6 +40,11 @@ struct listen_file {
 };
 
 void listen_identify(const struct addr *addr, struct listen_file *ret);
+
+/* Gives what ADDR, open at FD, left in the file system, FILE, its owner, mode and symlinks. 0 or a negative errno, told
+ * in WHY; -EEXIST where its path is not FILE any more. */
+int listen_set_access(int fd, const struct addr *addr, const struct listen_options *options,
+                      const struct listen_file *file, struct buf *why);
 
 /* Removes the path of ADDR, if it is FILE still, and the symlinks that point to it, where OPTIONS say so. */
 void listen_remove(const struct addr *addr, const struct listen_options *options, const struct listen_file *file);

@@ -5,10 +5,13 @@
 #include "base/ids.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int path_failed(const char *what, const char *path, struct buf *why) {
@@ -84,17 +87,43 @@ int unixpath_find_owner(const struct listen_options *options, uid_t *ret_uid, gi
         return 0;
 }
 
+/* What FD, opened with O_PATH, stands for. fchmod(2) refuses such a descriptor; its name in /proc is followed to the
+ * file itself. */
+static int set_mode(int fd, mode_t mode) {
+        char name[sizeof("/proc/self/fd/") + 3 * sizeof(fd)];
+
+#ifdef SYS_fchmodat2
+        if (syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH) == 0)
+                return 0;
+        if (errno != ENOSYS && errno != EPERM)
+                return -1;
+#endif
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        return chmod(name, mode);
+}
+
+/* By a descriptor, and only if it is what we make: in a directory of others the name may be a symlink, or another
+ * file, by now. */
 int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why) {
+        AUTO(fd_closep) int fd = -EBADF;
+        struct stat st;
         uid_t uid;
         gid_t gid;
         int r = unixpath_find_owner(options, &uid, &gid, why);
 
         if (r < 0)
                 return r;
+        fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return path_failed("find", path, why);
+        if (!S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode)) {
+                buf_printf(why, "its path %s is another program's by now", path);
+                return err_raise(-EEXIST);
+        }
         /* The owner first: the mode is 0 until the right ones can use it. */
-        if ((uid != (uid_t)-1 || gid != (gid_t)-1) && lchown(path, uid, gid) < 0)
+        if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
                 return path_failed("change the owner of", path, why);
-        if (chmod(path, options->socket_mode) < 0)
+        if (set_mode(fd, options->socket_mode) < 0)
                 return path_failed("set the mode of", path, why);
         return 0;
 }

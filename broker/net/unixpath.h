@@ -16,7 +16,8 @@ int unixpath_clear(const struct addr *addr, struct buf *why);
  * errno, told in WHY. */
 int unixpath_find_owner(const struct listen_options *options, uid_t *ret_uid, gid_t *ret_gid, struct buf *why);
 
-/* Gives PATH its owner, group and mode. 0 or a negative errno, told in WHY. */
+/* Gives PATH, a socket or FIFO, its owner, group and mode. 0; -EEXIST when something else is there by now; or another
+ * negative errno; told in WHY. */
 int unixpath_set_access(const char *path, const struct listen_options *options, struct buf *why);
 
 /* Removes those of LINKS that point to PATH: by now one may point elsewhere. */
