@@ -289,6 +289,16 @@ void change_prepare(struct reload *reload, struct change *change) {
         first->failed = reload->diag->errors > errors;
 }
 
+void change_begin(struct reload *reload, struct change *change) {
+        for (size_t i = 0; i < change->port_count; i++) {
+                struct port *port = change->ports[i];
+                AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+                if (!port->stays && port_begin(port, &why) < 0)
+                        report(reload, change, port->next_listen_index, buf_text(&why));
+        }
+}
+
 void change_discard(struct change *change) {
         change->program = program_free(change->program);
         change->access = access_free(change->access);

@@ -41,5 +41,9 @@ void change_classify(struct reload *reload, struct change *change);
 /* Opens, resolves and binds what CHANGE takes. What is wrong goes to RELOAD's diag. */
 void change_prepare(struct reload *reload, struct change *change);
 
+/* The last step that can fail, when all changes have been prepared: new sockets begin to listen. What is wrong goes to
+ * RELOAD's diag. */
+void change_begin(struct reload *reload, struct change *change);
+
 /* Undoes that: the broker is as it was. Frees the definition. */
 void change_discard(struct change *change);

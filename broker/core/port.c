@@ -9,13 +9,16 @@
 #include "net/unixpath.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <linux/filter.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 /* At most this many connections are taken from one port before the others have their turn. */
 #define BURST_MAX 16
+
+/* At most this many are taken from a port that is about to be closed: as many as a queue has by default. */
+#define REST_MAX 4096
 
 /* Where there are many, listening sockets stand above the descriptors that programs get (proc/launch.h); the first few
  * stay low, since a table that reaches far is dearer to copy. */
@@ -70,6 +73,12 @@ static void set_reuse_port(int fd, int on) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
+/* Whoever connected to it meanwhile would be lost if the definitions do not change after all. */
+static bool port_is_silent(const struct port_request *request) {
+        return request->into_place ||
+               (request->beside && addr_is_ip(request->addr) && request->def->options.reuse_port == 1);
+}
+
 static int port_find_new_fd(const struct port_request *request, struct buf *why) {
         const struct addr addr = port_bind_addr(request);
         struct listen_options options = request->def->options;
@@ -78,9 +87,7 @@ static int port_find_new_fd(const struct port_request *request, struct buf *why)
         /* Both sides have to say so, for the moment; a TCP port remembers it towards programs of our own user. */
         if (request->into_place)
                 options.reuse_port = 1;
-        fd = listen_open(&addr, &options, why);
-        if (fd >= 0 && request->def->options.reuse_port != 1 && request->into_place)
-                set_reuse_port(fd, 0);
+        fd = port_is_silent(request) ? listen_bind(&addr, &options, why) : listen_open(&addr, &options, why);
         return fd < PORT_FD_LOW ? fd : fd_move_up(fd, PORT_FD_MIN);
 }
 
@@ -153,6 +160,7 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         port->addr = *request->addr;
         port->inherited = request->inherited;
         port->burst = 1;
+        port->silent = !request->inherited && port_is_silent(request);
         port->fd = port_find_fd(request, why);
         r = port->fd;
         if (r >= 0) {
@@ -178,6 +186,46 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         return 0;
 }
 
+int port_begin(struct port *port, struct buf *why) {
+        int r;
+
+        if (!port->silent)
+                return 0;
+        r = listen_begin(port->fd, &port->addr, &port->def->options, why);
+        if (r < 0)
+                return r;
+        if (port->def->options.reuse_port != 1)
+                set_reuse_port(port->fd, 0);
+        port->silent = false;
+        return 0;
+}
+
+/* From now on the kernel drops what comes for it, and a client that asked to be connected asks again a second later
+ * (packet(7), RFC 6298). */
+static void turn_deaf(int fd) {
+        struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+        const struct sock_fprog filter = {.len = 1, .filter = &nothing};
+
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+}
+
+static void take_all(struct port *port) {
+        for (unsigned i = 0; i < REST_MAX && arrival_is_wanted(port->service); i++)
+                if (arrival_accept(port->service, port) != ACCEPT_OK)
+                        return;
+}
+
+void port_take_rest(struct port *port) {
+        if (!port->yields || !port_is_connectable(port) || !service_accepts(port->service))
+                return;
+        if (port->shared)
+                fd_set_nonblock(port->fd, true);
+        /* Most of them first, so that few have to ask again. */
+        take_all(port);
+        turn_deaf(port->fd);
+        take_all(port);
+}
+
 struct port *port_close(struct port *port) {
         if (!port)
                 return NULL;
@@ -199,9 +247,8 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
         int r = port->inherited ? listen_adopt(port->fd, &def->options, why)
                                 : listen_apply(port->fd, &def->options, why);
 
-        if (r == 0 && !port->inherited && port_is_connectable(port) &&
-            listen(port->fd, def->options.backlog == OPTION_UNSET ? INT_MAX : def->options.backlog) < 0)
-                r = err_raise(-errno);
+        if (r == 0 && !port->inherited)
+                r = listen_begin(port->fd, &port->addr, &def->options, why);
         if (r == 0)
                 r = listen_set_access(port->fd, &port->addr, &def->options, &port->file, why);
         if (r == 0 && addr_has_path(&port->addr))

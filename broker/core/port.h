@@ -24,6 +24,7 @@ struct port {
         bool options_differ;      /* of the new definition, while it stays */
         bool opened_up;           /* others may share its address, only since definitions are changing */
         bool yields;              /* gives way to a new socket on its port: it cannot stay any more */
+        bool silent;              /* bound, but does not listen yet */
         struct strlist old_links; /* its symlinks that the new definition does not have */
         size_t listen_index;      /* which entry of `listen` it belongs to */
         size_t next_listen_index; /* the same in the definition that is being prepared */
@@ -36,7 +37,8 @@ struct port {
 
 /* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to
  * choose the port, that of BESIDE is taken, unless it is NULL. INTO_PLACE: others have given way for it. Not watched
- * yet. Returns 0, or a negative errno with a sentence in WHY. */
+ * yet; and where it shares its address with one that is open, or takes its place, nobody can connect to it before
+ * port_begin(). Returns 0, or a negative errno with a sentence in WHY. */
 struct port_request {
         const struct listen_def *def;
         const struct addr *addr;
@@ -45,6 +47,12 @@ struct port_request {
         bool into_place;
 };
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
+
+/* Listens where port_open() has left that. As port_open(). */
+int port_begin(struct port *port, struct buf *why);
+
+/* Accepts who still waits at a port that gives way, before it is closed: the address stays, and so may they. */
+void port_take_rest(struct port *port);
 
 /* Stops watching, closes, removes the path, frees. An inherited socket is only given back. NULL is fine; returns
  * NULL. */

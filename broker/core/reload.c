@@ -15,8 +15,10 @@
 /* The sockets that nobody wants any more are closed before the others change hands. */
 static void release_ports(struct service *service) {
         for (size_t i = 0; i < service->port_count; i++)
-                if (!service->ports[i]->stays)
+                if (!service->ports[i]->stays) {
+                        port_take_rest(service->ports[i]);
                         port_close(service->ports[i]);
+                }
         free(service->ports);
         service->ports = NULL;
         service->port_count = 0;
@@ -246,6 +248,8 @@ static void prepare(struct reload *reload) {
                 change_classify(reload, &reload->changes[i]);
         for (size_t i = 0; i < reload->count; i++)
                 change_prepare(reload, &reload->changes[i]);
+        for (size_t i = 0; i < reload->count && !diag_has_errors(reload->diag); i++)
+                change_begin(reload, &reload->changes[i]);
 }
 
 static void discard(struct reload *reload) {

@@ -160,10 +160,15 @@ static int open_fifo(const struct addr *addr, const struct listen_options *optio
         return r;
 }
 
-int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+int listen_begin(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        if (addr_is_connectable(addr) && listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
+                return step_failed("listen on", addr, why);
+        return 0;
+}
+
+int listen_bind(const struct addr *addr, const struct listen_options *options, struct buf *why) {
         AUTO(fd_closep) int fd = -EBADF;
         struct addr actual = *addr;
-        bool bound;
         int family, r;
 
         if (addr->form == ADDR_FIFO)
@@ -179,15 +184,21 @@ int listen_open(const struct addr *addr, const struct listen_options *options, s
         r = sockopt_apply_early(fd, family, options, why);
         if (r == 0)
                 r = bind_socket(fd, &actual, options, why);
-        bound = r == 0;
-        if (r == 0)
-                r = sockopt_apply_late(fd, family, options, why);
-        if (r == 0 && (actual.type == SOCK_STREAM || actual.type == SOCK_SEQPACKET) &&
-            listen(fd, options->backlog == OPTION_UNSET ? INT_MAX : options->backlog) < 0)
-                r = step_failed("listen on", &actual, why);
+        if (r < 0)
+                return r;
+        r = sockopt_apply_late(fd, family, options, why);
+        if (r < 0 && addr_is_unix_path(addr))
+                unlink(addr->sockaddr.un.sun_path);
+        return r < 0 ? r : take_fd(fd);
+}
+
+int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why) {
+        AUTO(fd_closep) int fd = listen_bind(addr, options, why);
+        int r = fd < 0 ? fd : listen_begin(fd, addr, options, why);
+
         if (r == 0 && addr_is_unix_path(addr))
                 r = link_path(addr, options, why);
-        if (r < 0 && bound && addr_is_unix_path(addr))
+        if (r < 0 && fd >= 0 && addr_is_unix_path(addr))
                 unlink(addr->sockaddr.un.sun_path);
         return r < 0 ? r : take_fd(fd);
 }

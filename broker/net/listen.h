@@ -12,6 +12,11 @@
  * message queue, has its owner and mode before anybody else can use it; on failure it is removed again. */
 int listen_open(const struct addr *addr, const struct listen_options *options, struct buf *why);
 
+/* Its two halves. What listen_bind() returns has its address, but nobody can connect to it before listen_begin(), which
+ * leaves FD alone when it fails. As above. */
+int listen_bind(const struct addr *addr, const struct listen_options *options, struct buf *why);
+int listen_begin(int fd, const struct addr *addr, const struct listen_options *options, struct buf *why);
+
 /* Applies the options that can be changed on a bound socket to one that was inherited. As above. */
 int listen_adopt(int fd, const struct listen_options *options, struct buf *why);
 

@@ -1,0 +1,104 @@
+#!/usr/bin/perl
+# Clients that connect all the time, while definitions change: whose address stays is served, whether the reload succeeds
+# or fails half-way.
+use strict;
+use warnings;
+use BrokerTest;
+use IO::Select;
+use IO::Socket::IP;
+use Part;
+use Test::More;
+
+# Connects to PORT again and again until UNTIL, a pipe, is closed at its other end; tells TO what came of it, each
+# outcome with its number.
+sub be_client {
+        my ($port, $until, $to) = @_;
+        my %outcome;
+
+        until (IO::Select->new($until)->can_read(0)) {
+                my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port);
+                syswrite $socket, "hi\n" if $socket;
+                my $n = $socket ? sysread $socket, my $answer, 10 : undef;
+                $outcome{ $n ? 'served' : defined $n ? 'closed' : "$!" }++;
+        }
+        print $to join(', ', map { "$_ $outcome{$_}" } sort keys %outcome), "\n";
+        close $to;
+        POSIX::_exit(0);
+}
+
+sub start_clients {
+        my ($port, $number) = @_;
+
+        pipe my $read, my $write or die "pipe: $!";
+        pipe my $until, my $stop or die "pipe: $!";
+        my @pids;
+        for (1 .. $number) {
+                push @pids, fork // die "fork: $!";
+                next if $pids[-1];
+                close $stop;
+                be_client($port, $until, $write);
+        }
+        return { read => $read, stop => $stop, pids => \@pids };
+}
+
+sub end_clients {
+        my ($clients) = @_;
+        my $read = $clients->{read};
+
+        close $clients->{stop};
+        my @told = map { scalar readline $read } @{ $clients->{pids} };
+        waitpid $_, 0 for @{ $clients->{pids} };
+        return @told;
+}
+
+# Starts with START and reloads CONFS in turn, with clients all the while.
+sub serves_all {
+        my ($port, $start, $succeeds, @confs) = @_;
+        my $t = BrokerTest->new(services => $start);
+        my $clients = start_clients($port, 2);
+        my $wrong = 0;
+
+        for my $i (0 .. 29) {
+                $t->write_conf($confs[$i % @confs]);
+                $wrong++ if !$t->reload != !$succeeds;
+        }
+        is($wrong, 0, $succeeds ? 'the definitions change' : 'the definitions do not change');
+        like($_, qr/^served \d+$/, 'a client is served each time') for end_clients($clients);
+        $t->stop;
+}
+
+my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1);
+# Between the first change and the one that fails there is time to connect.
+my $fails = join '', map { "m$_: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n" } 1 .. 100;
+$fails .= 'z: {listen: "127.0.0.1:' . $busy->sockport . "\", wait: no, command: [cat]}\n";
+
+sub service {
+        my ($address) = @_;
+
+        return "a: {listen: '$address', wait: no, instances: 500, command: [cat]}\n";
+}
+
+sub free_port {
+        return IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1)->sockport;
+}
+
+part 'one address, all addresses' => sub {
+        my $port = free_port();
+
+        serves_all($port, service("127.0.0.1:$port"), 1, service($port), service("127.0.0.1:$port"));
+};
+
+part 'all addresses, and a reload to one of them that fails' => sub {
+        my $port = free_port();
+
+        serves_all($port, service($port), 0, service("127.0.0.1:$port") . $fails);
+};
+
+part 'more workers, and a reload that fails' => sub {
+        my $port = free_port();
+        my $listen = "{address: '127.0.0.1:$port', reuse_port: yes}";
+        my $service = "a: {listen: $listen, wait: yes, workers: %d, command: [%%PROBE%%, --serve]}\n";
+
+        serves_all($port, sprintf($service, 1), 0, sprintf($service, 4) . $fails);
+};
+done_testing;
