@@ -152,10 +152,16 @@ my $late_max = 15;
 my ($ended, $left_open) = (0, 0);
 my ($fds_before, $memory_before);
 
+# What was allocated. The stacks that programs are started on (proc/launch.c) are not among it: how many of the 64 there
+# are in use depends on how busy the machine is.
 sub memory {
-        open my $fh, '<', "/proc/$m->{main_pid}/smaps_rollup" or return 0;
-        my ($kb) = map { /^Private_Dirty:\s+(\d+)/ ? $1 : () } <$fh>;
-        return $kb;
+        open my $fh, '<', "/proc/$m->{main_pid}/smaps" or return 0;
+        my $in_heap = 0;
+        while (<$fh>) {
+                $in_heap = /\[heap\]/ if /^[0-9a-f]+-/;
+                return $1 if $in_heap && /^Private_Dirty:\s+(\d+)/;
+        }
+        return 0;
 }
 
 # How many descriptors of each kind.
