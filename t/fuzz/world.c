@@ -6,15 +6,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
 void __wrap_freeaddrinfo(struct addrinfo *results);
 struct servent *__wrap_getservbyname(const char *name, const char *protocol);
+struct passwd *__wrap_getpwnam(const char *name);
+struct group *__wrap_getgrnam(const char *name);
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *ret);
 int __wrap_textfile_read(const char *path, size_t limit, struct buf *ret, struct buf *why);
@@ -79,6 +83,29 @@ struct servent *__wrap_getservbyname(const char *name, const char *protocol) {
         return &entry;
 }
 
+/* One user and one group that are not root. */
+struct passwd *__wrap_getpwnam(const char *name) {
+        static char nobody[] = "nobody", nothing[] = "";
+        static struct passwd entry = {.pw_name = nobody,
+                                      .pw_passwd = nothing,
+                                      .pw_uid = 65534,
+                                      .pw_gid = 65534,
+                                      .pw_gecos = nothing,
+                                      .pw_dir = nothing,
+                                      .pw_shell = nothing};
+
+        errno = 0;
+        return strcmp(name, nobody) == 0 ? &entry : NULL;
+}
+
+struct group *__wrap_getgrnam(const char *name) {
+        static char nogroup[] = "nogroup", nothing[] = "";
+        static struct group entry = {.gr_name = nogroup, .gr_passwd = nothing, .gr_gid = 65534};
+
+        errno = 0;
+        return strcmp(name, nogroup) == 0 ? &entry : NULL;
+}
+
 unsigned __wrap_if_nametoindex(const char *name) {
         return strcmp(name, "lo") == 0 ? 1 : strcmp(name, "eth0") == 0 ? 2 : 0;
 }
@@ -87,7 +114,7 @@ char *__wrap_if_indextoname(unsigned index, char *ret) {
         return index == 1 ? strcpy(ret, "lo") : index == 2 ? strcpy(ret, "eth0") : NULL;
 }
 
-/* Two files of variables, and nothing else. */
+/* Two files of variables and two banners, and nothing else. */
 int __wrap_textfile_read(const char *path, size_t limit UNUSED, struct buf *ret, struct buf *why) {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 
@@ -99,6 +126,12 @@ int __wrap_textfile_read(const char *path, size_t limit UNUSED, struct buf *ret,
                 buf_add_string(ret, "A B=1\n=2\nLISTEN_FDS=3\nOPEN=\"\n");
                 return 0;
         }
+        if (strcmp(name, "banner.txt") == 0) {
+                buf_add(ret, "sorry,\r\n\0\xff", 10);
+                return 0;
+        }
+        if (strcmp(name, "empty.txt") == 0)
+                return 0;
         buf_add_string(why, "cannot be read: No such file or directory");
         return -ENOENT;
 }
