@@ -233,6 +233,8 @@ static bool copy_banner(const struct key *key UNUSED, const void *from, void *to
         y = *(struct banner_def **)to = calloc(1, sizeof(*y));
         if (!y)
                 return false;
+        if (!x->text)
+                return true; /* defaults that could not be read */
         y->text = strdup(x->text);
         y->data = x->data ? malloc(x->size + 1) : NULL;
         if (!y->text || (x->data && !y->data))
@@ -345,6 +347,8 @@ static bool copy_peer_ids(const struct key *key UNUSED, const void *from, void *
         y = *(struct peer_ids_def **)to = calloc(1, sizeof(*y));
         if (!y)
                 return false;
+        if (x->names.count == 0)
+                return true; /* defaults that could not be read */
         y->ids = calloc(x->names.count, sizeof(*y->ids));
         if (!y->ids || strlist_copy(&x->names, &y->names) < 0)
                 return false;
