@@ -157,4 +157,22 @@ subtest 'cps and a reload' => sub {
         $t->stop;
 };
 
+subtest 'those who are awaited have all descriptors' => sub {
+        plan skip_all => 'prlimit(1) is not installed' if system('prlimit --version >/dev/null 2>&1') != 0;
+        my $t = BrokerTest->new(wrap => ['prlimit', '--nofile=40:40'], services => <<'Y');
+a: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: unlimited, proxy_protocol: require, proxy_protocol_from: 127.0.0.1}
+Y
+        my @c = map { $t->connect('a') } 1 .. 60;
+        ok($t->wait_message(qr/open files/, service => 'a'), 'there are no more');
+        syswrite $_, "${HEADER}x\n" for @c;
+        my $served = 0;
+        for my $c (@c) {
+                last if (BrokerTest::read_line($c) // '') ne "x\n";
+                $served++;
+                close $c;
+        }
+        is($served, 60, 'and everybody is served');
+        $t->stop;
+};
+
 done_testing;

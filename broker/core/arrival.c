@@ -117,12 +117,22 @@ static int admit(struct service *service, struct connection *connection) {
         return ARRIVAL_GOES_ON;
 }
 
-static int serve(struct service *service, struct connection *connection) {
+static int start(struct service *service, struct connection *connection) {
         struct handoff *handoff = service->program->handoff;
         int r = program_prepare(service->program);
 
-        if (r == 0)
-                r = handoff->ops->take_connection(handoff, connection);
+        return r < 0 ? r : handoff->ops->take_connection(handoff, connection);
+}
+
+static int serve(struct service *service, struct connection *connection) {
+        int r = start(service, connection);
+
+        /* Those who are in may have all descriptors between them, and then none would ever come free. */
+        if (r == -EMFILE) {
+                manager_lend_spares(service->manager);
+                r = start(service, connection);
+                manager_take_spares(service->manager);
+        }
         if (r == 0 || shortage_is(r) || r == -ENOENT || r == -ENOTDIR || r == -EACCES)
                 return r;
         service->counters.failed++;

@@ -27,6 +27,8 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         int r;
 
         *manager = (struct manager){.inherit = *own_inherit, .null_fd = -EBADF};
+        for (size_t i = 0; i < SPARE_FDS; i++)
+                manager->spare_fds[i] = -EBADF;
         *own_inherit = INHERIT_NULL;
         list_init(&manager->services);
         list_init(&manager->leaving);
@@ -40,6 +42,7 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         manager->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (manager->null_fd < 0)
                 return err_raise(-errno);
+        manager_take_spares(manager);
         r = planmake_base_init(&manager->base);
         if (r == 0)
                 r = launcher_new(mode, &manager->launcher);
@@ -87,6 +90,7 @@ void manager_deinit(struct manager *manager) {
         manager->event = sd_event_unref(manager->event);
         planmake_base_deinit(&manager->base);
         inherit_deinit(&manager->inherit);
+        manager_lend_spares(manager);
         manager->null_fd = fd_close(manager->null_fd);
 }
 
@@ -267,6 +271,17 @@ uint32_t manager_load(struct manager *manager) {
 
 unsigned manager_minute_of_day(struct manager *manager) {
         return surroundings_minute(&manager->surroundings);
+}
+
+void manager_lend_spares(struct manager *manager) {
+        for (size_t i = 0; i < SPARE_FDS; i++)
+                manager->spare_fds[i] = fd_close(manager->spare_fds[i]);
+}
+
+void manager_take_spares(struct manager *manager) {
+        for (size_t i = 0; i < SPARE_FDS; i++)
+                if (manager->spare_fds[i] < 0)
+                        manager->spare_fds[i] = fcntl(manager->null_fd, F_DUPFD_CLOEXEC, 3);
 }
 
 usec_t manager_now(struct manager *manager) {

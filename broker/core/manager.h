@@ -8,6 +8,9 @@
 #include "core/waitlist.h"
 #include "net/inherit.h"
 
+/* A start takes a few for a moment, and gives back the connection's (proc/launch.h). */
+#define SPARE_FDS 5
+
 struct manager {
         sd_event *event;
         struct launcher *launcher;
@@ -45,6 +48,7 @@ struct manager {
         void (*on_drain)(void *userdata); /* told once when draining begins */
         void *on_drain_userdata;
         int null_fd;
+        int spare_fds[SPARE_FDS]; /* for who is in already, when there are no others */
 };
 
 /* MODE: how to start programs. INHERIT is taken over. Returns 0 or a negative errno. */
@@ -74,8 +78,10 @@ void manager_on_freed(struct manager *manager); /* a process has ended: whoever 
 void manager_bury(struct manager *manager, struct program *own_program); /* frees it as soon as nobody reads it */
 bool manager_may_tell_shortage(struct manager *manager);
 bool manager_may_tell_sensor(struct manager *manager);
-usec_t manager_now(struct manager *manager);    /* monotonic, of this iteration of the loop */
-uint32_t manager_load(struct manager *manager); /* see core/surroundings.h */
+void manager_lend_spares(struct manager *manager); /* makes some descriptors free when all are in use */
+void manager_take_spares(struct manager *manager); /* and takes them back, or as many as it gets */
+usec_t manager_now(struct manager *manager);       /* monotonic, of this iteration of the loop */
+uint32_t manager_load(struct manager *manager);    /* see core/surroundings.h */
 unsigned manager_minute_of_day(struct manager *manager);
 struct connection *manager_take_connection(struct manager *manager); /* NULL when memory ran out */
 void manager_return_connection(struct manager *manager, struct connection *own_connection);
