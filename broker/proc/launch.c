@@ -436,6 +436,8 @@ static int clone_vfork(struct slot *slot, struct launched *ret) {
         if (pidfd < 0) {
                 kill(pid, SIGKILL);
                 waitpid(pid, NULL, 0);
+                /* Nobody will ask what it failed of, and until then its slot would be taken. */
+                slot->order.report->stage = CHILD_STAGE_NONE;
                 return err_raise((int)pidfd);
         }
         /* pidfd_open(2) says close-on-exec is always set. */
