@@ -178,6 +178,21 @@ part 'another address on the same port' => sub {
         $t->stop;
 };
 
+part 'IPv6 alone beside IPv4' => sub {
+        skip_part 'there is no IPv6 here' unless IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0, Listen => 1);
+        my $port = free_port();
+        my $t = BrokerTest->new(services => "a: {listen: '127.0.0.1:$port', wait: no, command: [cat]}\n");
+        my $six = "{address: '[::]:$port', ipv6_only: yes}";
+
+        $t->write_conf("a: {listen: [$six, '0.0.0.0:$port'], wait: no, command: [cat]}\n");
+        ok($t->reload, 'both in the place of one address');
+        is(line(BrokerTest::connect_to($_)), "hi\n", "$_ serves") for "127.0.0.2:$port", "[::1]:$port";
+        $t->write_conf("a: {listen: ['127.0.0.1:$port', $six], wait: no, command: [cat]}\n");
+        ok($t->reload, 'one address again, and IPv6 as before');
+        is(line(BrokerTest::connect_to($_)), "hi\n", "$_ serves") for "127.0.0.1:$port", "[::1]:$port";
+        $t->stop;
+};
+
 part 'another address on the same port, for datagrams and servers' => sub {
         my $port = free_port();
         my $conf = "a: {listen: ['%s$port', 'udp:%s$port'], wait: yes, command: [perl, %%DIR%%/server.pl]}\n";

@@ -91,7 +91,7 @@ static bool is_taken(const struct reload *reload, const struct port_request *req
                 size_t count = stays ? change->service->port_count : change->port_count;
 
                 for (size_t j = 0; j < count; j++)
-                        if (port_is_in_way(ports[j], request->addr) &&
+                        if (port_is_in_way(ports[j], request) &&
                             !(shares && (ports[j]->opened_up || ports[j]->def->options.reuse_port == 1)))
                                 return true;
         }
@@ -110,7 +110,7 @@ static bool make_way(const struct reload *reload, const struct port_request *req
                 for (size_t i = 0; i < service->port_count && !service->keeps_ports; i++) {
                         struct port *port = service->ports[i];
 
-                        if (port->stays || !port_is_in_way(port, request->addr))
+                        if (port->stays || !port_is_in_way(port, request))
                                 continue;
                         port_give_way(port);
                         found = true;

@@ -277,14 +277,24 @@ int port_keep(struct port *port, const struct listen_def *def) {
         return 0;
 }
 
-bool port_is_in_way(const struct port *port, const struct addr *addr) {
+/* Whether a socket for all IPv6 addresses is not one for all IPv4 addresses as well. */
+static bool is_v6_only(int fd) {
+        socklen_t size = sizeof(int);
+        int on = 0;
+
+        return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &size) == 0 && on;
+}
+
+bool port_is_in_way(const struct port *port, const struct port_request *request) {
+        const struct addr *addr = request->addr;
         const union sockaddr_any *a = port->bound, *b = &addr->sockaddr;
 
         if (port->inherited || !addr_is_ip(&port->addr) || !addr_is_ip(addr) || port->addr.type != addr->type ||
             addr_port(a) != addr_port(b))
                 return false;
         if (a->sa.sa_family != b->sa.sa_family)
-                return is_any(a->sa.sa_family == AF_INET6 ? a : b);
+                return a->sa.sa_family == AF_INET6 ? is_any(a) && !is_v6_only(port->fd)
+                                                   : is_any(b) && request->def->options.ipv6_only != 1;
         if (is_any(a) || is_any(b))
                 return true;
         return a->sa.sa_family == AF_INET6 ? IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr)

@@ -66,8 +66,8 @@ int port_apply(struct port *port, const struct listen_def *def, struct buf *why)
  * socket as well). Returns 0 or -ENOMEM. */
 int port_keep(struct port *port, const struct listen_def *def);
 
-/* Whether it keeps ADDR, which is another one, from being bound. */
-bool port_is_in_way(const struct port *port, const struct addr *addr);
+/* Whether it keeps the address of REQUEST, which is another one, from being bound. */
+bool port_is_in_way(const struct port *port, const struct port_request *request);
 
 /* Lets new sockets be bound in its place while it is still open. It is to be closed, or restored. */
 void port_give_way(struct port *port);
