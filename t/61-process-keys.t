@@ -125,10 +125,14 @@ Y
         my $plain_pid = hold($t, 'plain');
         is(slurp("/proc/$plain_pid/oom_score_adj") + 0, $own, 'and that of a program started after it');
         # More than there are places for programs that are on their way.
+        my $pipes = grep { /^pipe:/ } values %{ $t->fds };
         my @sockets = map { $t->connect('oom') } 1 .. 150;
         syswrite $_, "y\n" for @sockets;
         is(scalar(grep { (BrokerTest::read_line($_) // '') eq "y\n" } @sockets), 150, 'a hundred and fifty of them');
         is(slurp("/proc/$t->{main_pid}/oom_score_adj") + 0, $own, 'the broker\'s own is still what it was');
+        @sockets = ();
+        $t->wait_message('connection ended', service => 'oom') or last for 1 .. 150;
+        is(scalar(grep { /^pipe:/ } values %{ $t->fds }), $pipes, 'and no pipes are left once they have ended');
 
         my $probe = $t->ask_probe('named');
         is($probe->{argv}[0], '-login ${remote_port}:127.0.0.1', 'argv0, with placeholders');
@@ -142,7 +146,6 @@ Y
         is_deeply($probe->{rlimits}{nofile}, [5, 5], 'a limit of open files lower than what the broker has open');
         my $few_pid = hold($t, 'many-oom');
         is(slurp("/proc/$few_pid/oom_score_adj") + 0, $score, 'oom_score_adj with such a limit');
-        @sockets = ();
         release($t);
 };
 

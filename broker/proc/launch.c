@@ -484,8 +484,10 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
 bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret) {
         struct child_report *report = &launcher->reports[launched->slot];
 
-        /* Somebody else's by now: it was given away only because this one had exec'ed. */
-        if (launcher->slots[launched->slot].generation != launched->generation || !report_has_failure(report))
+        /* Somebody else's by now: it was given away only because this one had exec'ed. Else to ask whether it is busy,
+         * which it is not, closes the descriptor of a child apart: the next start may be long in coming. */
+        if (launcher->slots[launched->slot].generation != launched->generation ||
+            slot_is_busy(launcher, launched->slot) || !report_has_failure(report))
                 return false;
         *ret = (struct launch_failure){.stage = report->stage, .error = report->error};
         report->stage = CHILD_STAGE_NONE;
