@@ -149,6 +149,22 @@ Y
         release($t);
 };
 
+part 'a broker that keeps its capabilities when the user changes' => sub {
+        skip_part 'capabilities can be given to a broker by root only' unless $root && has('SETPCAP') && has('CHOWN');
+        skip_part 'setpriv is not installed' unless have('setpriv');
+        my @wrap = qw(setpriv --securebits=+no_setuid_fixup --inh-caps=+chown --ambient-caps=+chown --);
+        my $t = BrokerTest->new(services => <<'Y', wrap => \@wrap);
+root: {listen: 127.0.0.1:0, wait: no, command: [cat]}
+user: {listen: 127.0.0.1:0, wait: no, command: [cat], user: nobody}
+user-one: {listen: 127.0.0.1:0, wait: no, command: [cat], user: nobody, cap_add: KILL}
+Y
+        is(bits(status_of($t->{main_pid})->{CapAmb}), bit('CHOWN'), 'the broker has one to pass on');
+        ok(bits(status_of(hold($t, 'root'))->{CapEff}) & bit('CHOWN'), 'root has it');
+        is(bits(status_of(hold($t, 'user'))->{CapEff}), 0, 'another user has none');
+        is(bits(status_of(hold($t, 'user-one'))->{CapEff}), bit('KILL'), 'or what was added');
+        release($t);
+};
+
 part 'cap_add and cap_drop' => sub {
         skip_part 'capabilities can be taken away by root only' unless $root && has('SETPCAP');
         skip_part 'the container has too few capabilities' if grep { !has($_) } qw(CHOWN KILL SETUID SETGID NET_BIND_SERVICE);

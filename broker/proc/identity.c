@@ -60,6 +60,14 @@ IN_CHILD static long enter_root(const char *root_dir) {
         return RAWCALL_1(chdir, "/");
 }
 
+IN_CHILD static long change_user(const struct creds *creds) {
+        if (!creds->change_user)
+                return 0;
+        TRY(RAWCALL_3(setresuid, creds->uid, creds->uid, creds->uid));
+        /* Under SECBIT_NO_SETUID_FIXUP the kernel leaves what survives exec (capabilities(7)); it was for root. */
+        return creds->uid == 0 ? 0 : RAWCALL_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 IN_CHILD static long drop_bounding(const struct caps_plan *caps) {
         for (unsigned i = 0; i < 64; i++)
                 if (caps->bounding_drop & ((uint64_t)1 << i))
@@ -118,8 +126,7 @@ IN_CHILD long identity_assume(const struct launch_plan *plan, pid_t parent, enum
         STEP(CHILD_STAGE_BOUNDING, drop_bounding(caps));
         if (caps->keep)
                 STEP(CHILD_STAGE_KEEP_CAPS, RAWCALL_5(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0));
-        if (creds->change_user)
-                STEP(CHILD_STAGE_UID, RAWCALL_3(setresuid, creds->uid, creds->uid, creds->uid));
+        STEP(CHILD_STAGE_UID, change_user(creds));
         if (caps->change) {
                 STEP(CHILD_STAGE_CAPABILITIES, set_capabilities(caps));
                 STEP(CHILD_STAGE_AMBIENT, raise_ambient(caps));
