@@ -1,4 +1,4 @@
-/* Networks: what is taken can be written, what was written is taken again for the same, and what is refused says why. */
+/* Networks: what is taken can be written, what was written is taken again for the same; what is refused says why. */
 #include "fuzz.h"
 
 #include "net/prefix.h"
