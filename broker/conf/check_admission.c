@@ -94,7 +94,6 @@ static struct check_place entry_at(const struct record *record, enum service_key
 
 static void check_refused(struct decoder *dec, const struct record *record, const struct prefix_trie *served,
                           const struct network_def *network) {
-        const struct check_place place = entry_at(record, SERVICE_NO_ACCESS, &network->mark);
         const struct mark *other;
         uint32_t index;
 
@@ -102,7 +101,8 @@ static void check_refused(struct decoder *dec, const struct record *record, cons
                 if (!prefix_trie_get(served, &network->prefixes[i], &index))
                         continue;
                 other = &record->def->only_from.items[index].mark;
-                check_error(dec, record, place, "'%s' is in only_from too, at %s:%u:%u; take it out of one of them",
+                check_error(dec, record, entry_at(record, SERVICE_NO_ACCESS, &network->mark),
+                            "'%s' is in only_from too, at %s:%u:%u; take it out of one of them",
                             quote_text(network->text).text, other->file, other->line, other->column);
                 return;
         }
