@@ -128,6 +128,7 @@ static int become_user(const struct program *program, const char **ret_step) {
         int r;
 
         plan.creds = program->creds;
+        plan.creds.drop_ambient = true;
         r = (int)identity_assume(&plan, 0, &stage);
         *ret_step = child_stage_names[stage];
         return r;

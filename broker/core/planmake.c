@@ -1,5 +1,6 @@
 #include "core/planmake.h"
 
+#include "base/capability.h"
 #include "base/err.h"
 #include "base/template.h"
 #include "core/planrights.h"
@@ -36,6 +37,7 @@ static bool is_for_programs(const char *entry) {
 }
 
 int planmake_base_init(struct planmake_base *ret) {
+        struct capability_sets own;
         struct rlimit limit;
         int r;
 
@@ -45,6 +47,8 @@ int planmake_base_init(struct planmake_base *ret) {
                         if (r < 0)
                                 return r;
                 }
+        /* Rather one system call too many at each start than one too few. */
+        ret->has_ambient = capability_get_own(&own) < 0 || own.ambient != 0;
         if (getrlimit(RLIMIT_NOFILE, &ret->nofile) < 0)
                 return err_raise(-errno);
         limit = ret->nofile;
@@ -302,6 +306,7 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
         int r;
 
         r = resolve_creds(def, &plan.creds, diag);
+        plan.creds.drop_ambient = request->base->has_ambient;
         if (r == 0)
                 r = make_argv(request, &plan);
         if (r == 0)

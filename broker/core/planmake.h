@@ -9,6 +9,7 @@ struct planmake_base {
         struct strlist environment; /* the broker's own, less what no program is to see */
         struct rlimit nofile;       /* RLIMIT_NOFILE as it was before the broker raised its own */
         bool nofile_raised;
+        bool has_ambient; /* the broker has capabilities that programs would get with it (capabilities(7)) */
 };
 
 #define PLANMAKE_BASE_NULL ((struct planmake_base){0})

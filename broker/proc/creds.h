@@ -19,6 +19,7 @@ struct creds {
         bool change_user;
         bool change_group;
         bool change_groups; /* supplementary */
+        bool drop_ambient; /* capabilities that we pass on ourselves are not for another user; set by who makes plans */
         uid_t uid;
         gid_t gid;
         gid_t *groups;

@@ -65,7 +65,9 @@ IN_CHILD static long change_user(const struct creds *creds) {
                 return 0;
         TRY(RAWCALL_3(setresuid, creds->uid, creds->uid, creds->uid));
         /* Under SECBIT_NO_SETUID_FIXUP the kernel leaves what survives exec (capabilities(7)); it was for root. */
-        return creds->uid == 0 ? 0 : RAWCALL_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        if (!creds->drop_ambient || creds->uid == 0)
+                return 0;
+        return RAWCALL_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
 IN_CHILD static long drop_bounding(const struct caps_plan *caps) {

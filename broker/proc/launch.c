@@ -381,10 +381,9 @@ static int clone_beside(struct slot *slot, struct launched *ret) {
         pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, flags, &slot->order, &ret->pidfd, NULL,
                     &report->tid);
         if (pid < 0) {
-                int r = -errno;
-
+                pid = -errno;
                 __atomic_store_n(&report->tid, 0, __ATOMIC_RELEASE);
-                return err_raise(r);
+                return err_raise(pid);
         }
         while (slot->order.shared_fds_up_to >= 0 && report_tid(report) == CHILD_BORN)
                 report_wait(report, CHILD_BORN, NULL);
@@ -414,10 +413,9 @@ static int clone_apart(struct slot *slot, struct launched *ret) {
         pid = clone(child_main, slot->memory + SLOT_GUARD + SLOT_STACK, CLONE_PIDFD | SIGCHLD, &slot->order,
                     &ret->pidfd);
         if (pid < 0) {
-                int r = -errno;
-
+                pid = -errno;
                 __atomic_store_n(&slot->order.report->tid, 0, __ATOMIC_RELEASE);
-                return err_raise(r);
+                return err_raise(pid);
         }
         slot->apart_fd = take_fd(read_end);
         ret->pid = pid;
