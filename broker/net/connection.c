@@ -118,23 +118,29 @@ static void format_any(const union sockaddr_any *sa, socklen_t size, char text[C
         snprintf(text, CONNECTION_PEER_MAX, "%s", buf_text(&buf));
 }
 
-void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
-        bool unnamed = connection->peer.sa.sa_family == AF_UNIX &&
-                       connection->peer_size <= sizeof(connection->peer.sa.sa_family);
+/* An AF_UNIX peer without a name is known by its credentials. */
+static void format_peer(const union sockaddr_any *sa, socklen_t size, const struct ucred *cred,
+                        char text[CONNECTION_PEER_MAX]) {
+        bool unnamed = sa->sa.sa_family == AF_UNIX && size <= sizeof(sa->sa.sa_family);
 
-        if (unnamed && connection->cred.uid != (uid_t)-1)
-                snprintf(text, CONNECTION_PEER_MAX, "uid %u pid %d", connection->cred.uid, connection->cred.pid);
+        if (unnamed && cred->uid != (uid_t)-1)
+                snprintf(text, CONNECTION_PEER_MAX, "uid %u pid %d", cred->uid, cred->pid);
         else
-                format_any(&connection->peer, connection->peer_size, text);
+                format_any(sa, size, text);
+}
+
+void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+        format_peer(&connection->peer, connection->peer_size, &connection->cred, text);
 }
 
 void connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
-        format_any(&connection->proxy, connection->proxy_size, text);
+        format_peer(&connection->proxy, connection->proxy_size, &connection->proxy_cred, text);
 }
 
 void connection_set_proxied(struct connection *connection, const struct proxy_header *header) {
         connection->proxy = connection->peer;
         connection->proxy_size = connection->peer_size;
+        connection->proxy_cred = connection->cred;
         connection->proxied = true;
         connection->peer = header->source;
         connection->peer_size = header->source_size;

@@ -23,8 +23,9 @@ struct connection {
         struct ucred cred;        /* AF_UNIX: who connected (SO_PEERCRED); uid and gid are -1 where nobody knows */
         union sockaddr_any proxy; /* proxied: who connected */
         socklen_t proxy_size;
-        usec_t accepted_at; /* monotonic */
-        void *ticket;       /* what admission has to have back when it ends; not touched here */
+        struct ucred proxy_cred; /* proxied over AF_UNIX: of that one */
+        usec_t accepted_at;      /* monotonic */
+        void *ticket;            /* what admission has to have back when it ends; not touched here */
 };
 
 enum accept_outcome {
