@@ -137,7 +137,7 @@ int admission_touch_sensor(struct service *service, const struct connection *con
         find_source(def, connection, &source);
         r = blocklist_add(&manager->blocked, &source,
                           def->sensor == USEC_INFINITY ? USEC_INFINITY : manager_now(manager) + def->sensor);
-        if (r <= 0 || !manager_may_tell_sensor(manager))
+        if (r <= 0 || !manager_may_tell_of_clients(manager))
                 return r < 0 ? r : 0;
         connection_format_peer(connection, peer);
         log_event(LOG_LEVEL_WARNING,

@@ -20,8 +20,8 @@
 
 /* Flapping at a limit is one event, not thousands. */
 static const struct rate_limit shortage_tell_limit = {.burst = 1, .interval = 5 * USEC_PER_SEC};
-/* A scan from everywhere at once is one too. */
-static const struct rate_limit sensor_tell_limit = {.burst = 20, .interval = 10 * USEC_PER_SEC};
+/* What clients can bring about, as often as they like. */
+static const struct rate_limit client_tell_limit = {.burst = 20, .interval = 10 * USEC_PER_SEC};
 
 int manager_init(struct manager *manager, enum launch_mode mode, struct inherit *own_inherit) {
         int r;
@@ -261,8 +261,8 @@ bool manager_may_tell_shortage(struct manager *manager) {
         return rate_take(&manager->shortage_told, &shortage_tell_limit, manager_now(manager));
 }
 
-bool manager_may_tell_sensor(struct manager *manager) {
-        return rate_take(&manager->sensor_told, &sensor_tell_limit, manager_now(manager));
+bool manager_may_tell_of_clients(struct manager *manager) {
+        return rate_take(&manager->clients_told, &client_tell_limit, manager_now(manager));
 }
 
 uint32_t manager_load(struct manager *manager) {

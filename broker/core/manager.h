@@ -28,7 +28,7 @@ struct manager {
         struct rate shortage_told;
 
         struct blocklist blocked; /* who has touched a sensor */
-        struct rate sensor_told;
+        struct rate clients_told; /* of touched sensors, and pauses by cps */
         struct surroundings surroundings;
         struct waitlist headers;  /* connections whose PROXY header has not come yet */
         struct waitlist partings; /* connections that are over but for the client's reading */
@@ -77,7 +77,7 @@ void manager_on_main_ended(struct manager *manager, int status);
 void manager_on_freed(struct manager *manager); /* a process has ended: whoever waits for that may try again */
 void manager_bury(struct manager *manager, struct program *own_program); /* frees it as soon as nobody reads it */
 bool manager_may_tell_shortage(struct manager *manager);
-bool manager_may_tell_sensor(struct manager *manager);
+bool manager_may_tell_of_clients(struct manager *manager);
 void manager_lend_spares(struct manager *manager); /* makes some descriptors free when all are in use */
 void manager_take_spares(struct manager *manager); /* and takes them back, or as many as it gets */
 usec_t manager_now(struct manager *manager);       /* monotonic, of this iteration of the loop */

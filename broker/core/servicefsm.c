@@ -109,7 +109,8 @@ static void log_pause(const struct service *service, usec_t delay) {
                           "paused: its server ended without taking what had arrived, and trigger_limit was reached");
                 return;
         case PAUSE_RATE:
-                log_event(LOG_LEVEL_WARNING, fields, "paused, clients wait: cps was reached");
+                log_event(manager_may_tell_of_clients(service->manager) ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, fields,
+                          "paused, clients wait: cps was reached");
                 return;
         case PAUSE_LOAD:
                 log_event(service->load_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service)),
