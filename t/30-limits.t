@@ -14,17 +14,8 @@ silent: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: 300}
 other: {listen: 127.0.0.1:0, wait: no, command: [echo, here]}
 Y
 
-# A client that is being served: it has had an answer.
-sub served {
-        my ($name, %arg) = @_;
-        my $c = $t->connect($name, %arg);
-
-        syswrite $c, "x\n";
-        return BrokerTest::read_line($c) eq "x\n" ? $c : undef;
-}
-
-my $first = served('wait');
-my $second = served('wait');
+my $first = $t->served('wait');
+my $second = $t->served('wait');
 my $third = $t->connect('wait');
 syswrite $third, "third\n";
 is(BrokerTest::read_line($third, 0.3), undef, 'wait: the third one waits');
@@ -35,26 +26,26 @@ close $first;
 is(BrokerTest::read_line($third), "third\n", 'it is served when one leaves');
 close $_ for $second, $third;
 
-$first = served('refuse');
-$second = served('refuse');
+$first = $t->served('refuse');
+$second = $t->served('refuse');
 is(BrokerTest::read_all($t->connect('refuse')), '', 'refuse: the third one is closed at once');
 ok($t->wait_message('connection refused', service => 'refuse', limit => 'instances'), 'and logged');
 for (1 .. 50) { BrokerTest::read_all($t->connect('refuse')) }
 is(scalar(grep { ($_->{message} // '') eq 'connection refused' } @{ $t->{log} }), 1, 'fifty more are not logged one by one');
 close $first;
 $t->wait_message('connection ended', service => 'refuse');
-ok($first = served('refuse'), 'who comes later is served again');
+ok($first = $t->served('refuse'), 'who comes later is served again');
 close $_ for $first, $second;
 
-$first = served('source');
-$second = served('source');
+$first = $t->served('source');
+$second = $t->served('source');
 is(BrokerTest::read_all($t->connect('source')), '', 'per_source: the third from there is closed');
-ok(my $elsewhere = served('source', from => '127.0.0.2'), 'one from elsewhere is served');
+ok(my $elsewhere = $t->served('source', from => '127.0.0.2'), 'one from elsewhere is served');
 close $first;
 $t->wait_message('connection ended', service => 'source');
-ok($first = served('source'), 'one more when one has left');
+ok($first = $t->served('source'), 'one more when one has left');
 close $_ for $first, $second, $elsewhere;
-$first = served('unix');
+$first = $t->served('unix');
 is(BrokerTest::read_all($t->connect('unix')), '', 'AF_UNIX: counted by uid');
 close $first;
 

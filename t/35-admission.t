@@ -10,31 +10,12 @@ use Socket qw(SHUT_WR);
 use Test::More;
 use Time::HiRes qw(time);
 
-# A client that is being served: it has had an answer. undef for one that was turned away.
-sub served {
-        my ($t, $name, %arg) = @_;
-        my $c = $t->connect($name, %arg);
-
-        syswrite $c, "x\n";
-        my $line = BrokerTest::read_line($c) // '';
-        return $line eq "x\n" ? $c : undef;
-}
-
-sub statistics {
-        my ($t, $name) = @_;
-
-        1 while $t->read_log(0);
-        my $from = @{ $t->{log} };
-        $t->signal('USR1');
-        return $t->wait_message('statistics', service => $name, -from => $from);
-}
-
 sub is_refused {
         my ($t, $name, $limit, $what, %arg) = @_;
-        my $before = statistics($t, $name)->{"refused_$limit"};
+        my $before = $t->statistics($name)->{"refused_$limit"};
 
-        ok(!served($t, $name, %arg), $what);
-        is(statistics($t, $name)->{"refused_$limit"}, $before + 1, "... and counted under $limit");
+        ok(!$t->served($name, %arg), $what);
+        is($t->statistics($name)->{"refused_$limit"}, $before + 1, "... and counted under $limit");
 }
 
 subtest 'only_from and no_access' => sub {
@@ -45,21 +26,21 @@ both: {listen: 127.0.0.1:0, wait: no, command: [cat], only_from: [127.0.0.0/8, 1
 six: {listen: "0", wait: no, command: [cat], only_from: [127.0.0.0/8], no_access: ["::/0"]}
 many: {listen: "127.0.0.1:0", wait: no, command: [cat], only_from: localhost}
 Y
-        ok(served($t, 'only', from => '127.0.0.2'), 'only_from: an address that is named');
-        ok(served($t, 'only', from => '127.0.1.77'), 'only_from: one in a network');
+        ok($t->served('only', from => '127.0.0.2'), 'only_from: an address that is named');
+        ok($t->served('only', from => '127.0.1.77'), 'only_from: one in a network');
         is_refused($t, 'only', 'only_from', 'only_from: all others stay out', from => '127.0.0.3');
         is_refused($t, 'no', 'only_from', 'no_access: an address that is named', from => '127.0.0.2');
-        ok(served($t, 'no', from => '127.0.0.3'), 'no_access: all others come in');
-        ok(served($t, 'both', from => '127.0.2.1'), 'both: the wide network lets in');
+        ok($t->served('no', from => '127.0.0.3'), 'no_access: all others come in');
+        ok($t->served('both', from => '127.0.2.1'), 'both: the wide network lets in');
         is_refused($t, 'both', 'only_from', 'both: the narrow one within keeps out', from => '127.0.3.4');
-        ok(served($t, 'both', from => '127.0.3.3'), 'both: and the address within that comes in again');
-        ok(served($t, 'six', from => '127.0.0.1'), 'an IPv4 client of an IPv6 socket is an IPv4 client');
-        ok(served($t, 'many', from => '127.0.0.1'), 'a host name stands for its addresses');
+        ok($t->served('both', from => '127.0.3.3'), 'both: and the address within that comes in again');
+        ok($t->served('six', from => '127.0.0.1'), 'an IPv4 client of an IPv6 socket is an IPv4 client');
+        ok($t->served('many', from => '127.0.0.1'), 'a host name stands for its addresses');
         my ($first) = grep { ($_->{message} // '') eq 'connection refused' && $_->{service} eq 'only' } @{ $t->{log} };
         is($first->{limit}, 'only_from', 'the first refusal says why');
         like($first->{peer}, qr/^127\.0\.0\.3:\d+$/, 'and who it was');
         # Nothing that runs has to end for another list.
-        my $c = served($t, 'no', from => '127.0.0.3');
+        my $c = $t->served('no', from => '127.0.0.3');
         $t->write_conf(<<'Y');
 no: {listen: 127.0.0.1:0, wait: no, command: [cat], no_access: 127.0.0.3}
 Y
@@ -67,7 +48,7 @@ Y
         syswrite $c, "still\n";
         is(BrokerTest::read_line($c), "still\n", 'who is in stays in');
         is_refused($t, 'no', 'only_from', 'and is kept out from then on', from => '127.0.0.3');
-        ok(served($t, 'no', from => '127.0.0.2'), 'while the other one comes in');
+        ok($t->served('no', from => '127.0.0.2'), 'while the other one comes in');
         $t->stop;
 };
 
@@ -113,7 +94,7 @@ Y
         my $open = grep { /socket:/ } values %{ $t->fds };
         cmp_ok($open, '<', 90, 'and few of them linger');
         close $_ for @many;
-        is(statistics($t, 'texts')->{connections}, 0, 'no place is taken');
+        is($t->statistics('texts')->{connections}, 0, 'no place is taken');
         $t->stop;
 };
 
@@ -131,11 +112,11 @@ night: {listen: 127.0.0.1:0, wait: no, command: [cat], access_times: "22:00-6:00
 day: {listen: 127.0.0.1:0, wait: no, command: [cat], access_times: ["8:00-11:00", "11:00-18:00"]}
 Y
         my $t = BrokerTest->new(env => { TZ => $offset->(30) }, services => $services);
-        ok(served($t, 'night'), 'half past midnight lies in 22:00-6:00');
+        ok($t->served('night'), 'half past midnight lies in 22:00-6:00');
         is_refused($t, 'day', 'access_times', 'and not in the day');
         $t->stop;
         $t = BrokerTest->new(env => { TZ => $offset->(720) }, services => $services);
-        ok(served($t, 'day'), 'noon lies in the day');
+        ok($t->served('day'), 'noon lies in the day');
         is_refused($t, 'night', 'access_times', 'and not in the night');
         $t->stop;
 };
@@ -145,11 +126,11 @@ subtest 'per_source: prefixes and exceptions' => sub {
 net: {listen: 127.0.0.1:0, wait: no, command: [cat], per_source: 2, source_prefix: {ipv4: 24}}
 but: {listen: 127.0.0.1:0, wait: no, command: [cat], per_source: {default: 1, 127.1.0.0/16: 3, 127.1.2.3: unlimited}}
 Y
-        my @in = map { served($t, 'net', from => "127.0.5.$_") } 1, 2;
+        my @in = map { $t->served('net', from => "127.0.5.$_") } 1, 2;
         is(scalar(grep { $_ } @in), 2, 'two of one network');
         is_refused($t, 'net', 'per_source', 'the third of it is one too many', from => '127.0.5.3');
-        ok(my $other = served($t, 'net', from => '127.0.6.1'), 'the next network has its own');
-        @in = map { served($t, 'but', from => $_) } qw(127.0.0.1 127.1.0.1 127.1.0.1 127.1.0.1 127.1.2.3 127.1.2.3 127.1.2.3 127.1.2.3 127.1.2.3);
+        ok(my $other = $t->served('net', from => '127.0.6.1'), 'the next network has its own');
+        @in = map { $t->served('but', from => $_) } qw(127.0.0.1 127.1.0.1 127.1.0.1 127.1.0.1 127.1.2.3 127.1.2.3 127.1.2.3 127.1.2.3 127.1.2.3);
         is(scalar(grep { $_ } @in), 9, 'exceptions have more');
         is_refused($t, 'but', 'per_source', 'but not more than that', from => '127.1.0.1');
         is_refused($t, 'but', 'per_source', 'and the others have the default', from => '127.0.0.1');
@@ -165,9 +146,9 @@ Y
         syswrite $_, "x\n" for @clients;
         ok($t->wait_message(qr/^paused, clients wait: cps/, service => 'wait'), 'beyond cps the service pauses');
         is(scalar(grep { (BrokerTest::read_line($_) // '') eq "x\n" } @clients), 8, 'and everybody is served in the end');
-        is(statistics($t, 'wait')->{refused_cps}, 0, 'nobody is refused');
-        ok(!served($t, 'refuse', from => '127.0.0.2'), 'a stranger') for 1 .. 5;
-        ok(served($t, 'refuse'), 'when_full: refuse: those refused for other reasons have not used it up') for 1 .. 2;
+        is($t->statistics('wait')->{refused_cps}, 0, 'nobody is refused');
+        ok(!$t->served('refuse', from => '127.0.0.2'), 'a stranger') for 1 .. 5;
+        ok($t->served('refuse'), 'when_full: refuse: those refused for other reasons have not used it up') for 1 .. 2;
         is_refused($t, 'refuse', 'cps', 'the one too many is refused');
         is_refused($t, 'refuse', 'cps', 'and so are all for cps_pause');
         $t->stop;
@@ -181,7 +162,7 @@ high: {listen: 127.0.0.1:0, wait: no, command: [cat], max_load: 10000}
 wait: {listen: 127.0.0.1:0, wait: no, command: [cat], max_load: 0.01}
 refuse: {listen: 127.0.0.1:0, wait: no, command: [cat], max_load: 0.01, when_full: refuse}
 Y
-        ok(served($t, 'high'), 'below max_load');
+        ok($t->served('high'), 'below max_load');
         SKIP: {
                 skip 'the machine is idle: its load is below the least that can be written', 5 if $load < 0.1;
                 my $c = $t->connect('wait');
@@ -203,24 +184,24 @@ brief: {listen: 127.0.0.1:0, wait: no, sensor: 1s}
 one: {listen: 127.0.0.1:0, wait: no, command: [cat]}
 two: {listen: 127.0.0.1:0, wait: no, command: [cat]}
 Y
-        ok(served($t, 'one', from => '127.0.0.5'), 'at first everybody is served');
+        ok($t->served('one', from => '127.0.0.5'), 'at first everybody is served');
         is($t->ask('trap', undef, from => '127.0.0.5'), "gotcha\n", 'the sensor says its banner and no more');
         like($t->wait_message(qr/^sensor touched/)->{peer}, qr/^127\.0\.0\.5:/, 'and logs who touched it');
         is_refused($t, 'one', 'sensor', 'who has touched it is refused', from => '127.0.0.5');
         is_refused($t, 'two', 'sensor', 'everywhere', from => '127.0.0.5');
-        ok(served($t, 'one', from => '127.0.0.6'), 'others are not');
+        ok($t->served('one', from => '127.0.0.6'), 'others are not');
         $t->ask('trap', undef, from => '127.0.0.9');
-        ok(served($t, 'one', from => '127.0.0.9'), "whom the sensor's own no_access names is not caught");
+        ok($t->served('one', from => '127.0.0.9'), "whom the sensor's own no_access names is not caught");
         $t->ask('wide', undef, from => '127.0.7.1');
         is_refused($t, 'one', 'sensor', 'source_prefix: the whole network is caught', from => '127.0.7.200');
         $t->ask('brief', undef, from => '127.0.0.8');
         my $until = time + 20;
         my $again;
-        $again = served($t, 'one', from => '127.0.0.8') until $again || time > $until;
+        $again = $t->served('one', from => '127.0.0.8') until $again || time > $until;
         ok($again, 'after its time a source is served again');
         $t->write_conf("one: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
         ok($t->reload, 'a reload without the sensor');
-        ok(!served($t, 'one', from => '127.0.0.5'), 'forgets nobody');
+        ok(!$t->served('one', from => '127.0.0.5'), 'forgets nobody');
         $t->stop;
 };
 
@@ -232,9 +213,9 @@ else: {listen: {address: "%DIR%/else", socket_mode: "0666"}, wait: no, command: 
 group: {listen: {address: "%DIR%/group", socket_mode: "0666"}, wait: no, command: [cat], gid: [4243, $group]}
 either: {listen: {address: "%DIR%/either", socket_mode: "0666"}, wait: no, command: [cat], uid: 4242, gid: 4243}
 Y
-        ok(served($t, 'me'), 'uid: one that is named');
+        ok($t->served('me'), 'uid: one that is named');
         is_refused($t, 'else', 'uid', 'uid: all others stay out');
-        ok(served($t, 'group'), 'gid: one that is named');
+        ok($t->served('group'), 'gid: one that is named');
         is_refused($t, 'either', 'uid', 'uid and gid: neither');
         SKIP: {
                 skip 'only root can be somebody else', 3 if $me != 0;

@@ -49,15 +49,6 @@ sub is_seen {
         is_deeply({ map { $_ => $env->{$_} } keys %want }, \%want, $what);
 }
 
-sub statistics {
-        my ($name) = @_;
-
-        1 while $t->read_log(0);
-        my $from = @{ $t->{log} };
-        $t->signal('USR1');
-        return $t->wait_message('statistics', service => $name, -from => $from);
-}
-
 my %v4 = (REMOTE_ADDR => '192.0.2.7', REMOTE_PORT => 4711, SERVER_ADDR => '198.51.100.1', SERVER_PORT => 443,
         TCPREMOTEIP => '192.0.2.7', TCPLOCALPORT => 443, PROTO => 'TCP', left => 'the rest');
 is_seen('version 1, TCP4', seen('require', "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"), %v4);
@@ -94,10 +85,10 @@ for my $bad (
         ['536 bytes and one more', v2_tcp4('192.0.2.7', 4711, '198.51.100.1', 443, pack('Cna*', 4, 506, 'x' x 506))],
         ['addresses cut short', v2(1, 0x11, 'x' x 11)],
 ) {
-        my $before = statistics('require')->{refused_proxy_protocol};
+        my $before = $t->statistics('require')->{refused_proxy_protocol};
         is($t->ask('require', $bad->[1]) // 'nothing in time', '', "require: $bad->[0] is refused") if defined $bad->[1];
         is($t->ask('require', '') // 'nothing in time', '', "require: $bad->[0] is refused") if !defined $bad->[1];
-        is(statistics('require')->{refused_proxy_protocol}, $before + 1, '... and counted');
+        is($t->statistics('require')->{refused_proxy_protocol}, $before + 1, '... and counted');
 }
 is($t->ask('require', "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\nx", from => '127.0.0.2'), '', 'require: who may not speak for others is refused');
 
@@ -156,8 +147,8 @@ like($answer, qr/"REMOTE_ADDR":"192\.0\.2\.7"/, 'loses nothing');
 my $wait = $t->connect('require');
 my $until = time + $BrokerTest::TIMEOUT;
 my $taken = 0;
-is(statistics('require')->{listen}, '127.0.0.1:' . $t->port('require', 1), 'statistics say where a service listens');
-$taken = statistics('require')->{connections} until $taken == 1 || time > $until;
+is($t->statistics('require')->{listen}, '127.0.0.1:' . $t->port('require', 1), 'statistics say where a service listens');
+$taken = $t->statistics('require')->{connections} until $taken == 1 || time > $until;
 is($taken, 1, 'who waits for a header has a place');
 $t->stop;
 done_testing;

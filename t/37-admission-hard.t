@@ -12,21 +12,12 @@ use Test::More;
 
 my $HEADER = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 
-sub statistics {
-        my ($t, $name) = @_;
-
-        1 while $t->read_log(0);
-        my $from = @{ $t->{log} };
-        $t->signal('USR1');
-        return $t->wait_message('statistics', service => $name, -from => $from);
-}
-
 # Waits until the service has accepted that many.
 sub accepted {
         my ($t, $name, $count) = @_;
 
         for (1 .. 1000) {
-                return 1 if statistics($t, $name)->{accepted} >= $count;
+                return 1 if $t->statistics($name)->{accepted} >= $count;
         }
         return 0;
 }
@@ -43,7 +34,7 @@ subtest 'what is held when its service becomes a sensor' => sub {
         $t->write_conf("a: {listen: 127.0.0.1:0, wait: no, sensor: 1h, $proxy}\n");
         ok($t->reload, 'the service becomes a sensor');
         is(BrokerTest::read_all($held), '', 'and the client is let go');
-        is(statistics($t, 'a')->{connections}, 0, 'with its place');
+        is($t->statistics('a')->{connections}, 0, 'with its place');
         $t->stop;
 };
 
@@ -58,7 +49,7 @@ Y
         is($t->ask('other', "x\n"), '', 'who is not named is refused');
         is($t->ask('other', "${HEADER}x\n"), '', 'also when he claims to speak for another');
         is($t->ask('other', "${unix}x\n"), '', '... or for another process');
-        is(statistics($t, 'other')->{refused_uid}, 3, 'and counted under uid');
+        is($t->statistics('other')->{refused_uid}, 3, 'and counted under uid');
         is($t->ask('me', "x\n"), "x\n", 'who is named comes in');
         is($t->ask('me', "${HEADER}x\n"), "x\n", 'and may speak for a client over TCP');
         is($t->ask('me', "${unix}x\n"), "x\n", '... and for one over AF_UNIX');
@@ -78,7 +69,7 @@ Y
         $c = $t->connect('s');
         syswrite $c, "${HEADER}two";
         is(BrokerTest::read_all($c), '', 'a header with something behind it in its record is refused, not cut off');
-        is(statistics($t, 's')->{refused_proxy_protocol}, 1, '... and counted');
+        is($t->statistics('s')->{refused_proxy_protocol}, 1, '... and counted');
         $t->stop;
 };
 
@@ -92,9 +83,9 @@ Y
         ok(accepted($t, 'few', 6), 'six clients are about to send their headers');
         syswrite $_, "${HEADER}x\n" for @c;
         ok($t->wait_message(qr/^paused, clients wait: cps/, service => 'few'), 'beyond cps the service pauses');
-        is(statistics($t, 'few')->{processes}, 2, 'and only so many are served');
-        is(statistics($t, 'few')->{connections}, 6, 'the others wait');
-        is(statistics($t, 'few')->{refused_cps}, 0, 'and are not refused');
+        is($t->statistics('few')->{processes}, 2, 'and only so many are served');
+        is($t->statistics('few')->{connections}, 6, 'the others wait');
+        is($t->statistics('few')->{refused_cps}, 0, 'and are not refused');
         my @soon = map { $t->connect('soon') } 1 .. 10;
         syswrite $_, "${HEADER}x\n" for @soon;
         my $served = 0;
@@ -132,7 +123,7 @@ subtest 'the name of an AF_UNIX client' => sub {
         is($seen->("\0name"), '@name', 'which is as it was');
         is($seen->($t->dir . '/own'), $t->dir . '/own', 'like a path');
         is($seen->('uid 0 pid 1'), './uid 0 pid 1', 'nor for a user');
-        my @peers = map { $_->{peer} } grep { ($_->{message} // '') eq 'connection accepted' } (statistics($t, 'e'), @{ $t->{log} });
+        my @peers = map { $_->{peer} } grep { ($_->{message} // '') eq 'connection accepted' } ($t->statistics('e'), @{ $t->{log} });
         is_deeply([@peers], ['./192.0.2.7', './@name', '@name', $t->dir . '/own', './uid 0 pid 1'], 'the log has the same');
         $t->stop;
 };

@@ -11,16 +11,6 @@ use Test::More;
 # RLIMIT_NOFILE (7) and RLIMIT_NPROC (6) by prlimit(1): Perl has no setrlimit.
 my $have_prlimit = system('prlimit --version >/dev/null 2>&1') == 0;
 
-sub statistics {
-        my ($t, $name) = @_;
-        my $from;
-
-        1 while $t->read_log(0);
-        $from = @{ $t->{log} };
-        $t->signal('USR1');
-        return $t->wait_message('statistics', service => $name, -from => $from);
-}
-
 SKIP: {
         skip 'prlimit(1) is not installed', 8 unless $have_prlimit;
         my $t = BrokerTest->new(wrap => ['prlimit', '--nofile=40:40'], services => <<'Y');
@@ -40,7 +30,7 @@ Y
         }
         is($answered, 60, 'everybody is served in the end');
         is(scalar(grep { ($_->{message} // '') =~ /^paused/ } @{ $t->{log} }) <= 3, 1, 'and the log is not flooded');
-        is(statistics($t, 'few')->{connections}, 0, 'no slot is left') if waits_for_end($t, 60);
+        is($t->statistics('few')->{connections}, 0, 'no slot is left') if waits_for_end($t, 60);
         $t->stop;
 }
 
@@ -89,12 +79,12 @@ Y
                         my $record = $t->wait_log(sub { ($_->{message} // '') eq 'connection accepted' || ($_->{to} // '') eq 'paused' });
                         $record->{to} ? $held = $c : push @served, $c;
                 }
-                is(statistics($t, 'few')->{connections}, @served + 1, 'a connection that is held has a slot');
+                is($t->statistics('few')->{connections}, @served + 1, 'a connection that is held has a slot');
                 $t->write_conf("few: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve]}\n");
                 chown $uid, $uid, glob($t->dir . '/conf/*');
                 ok($t->reload, 'its service becomes wait: yes');
                 is(BrokerTest::read_all($held), '', 'nobody can serve it any more: it is closed');
-                is(statistics($t, 'few')->{connections}, scalar @served, 'its slot is given back');
+                is($t->statistics('few')->{connections}, scalar @served, 'its slot is given back');
                 close $_ for @served;
                 waits_for_end($t, 25 + @served);
                 my $c = $t->connect('few');
@@ -179,7 +169,7 @@ sub all_ended {
 
         my $until = time + $BrokerTest::TIMEOUT;
         while (time < $until) {
-                my %left = map { $_ => statistics($m, $_)->{connections} } keys %port;
+                my %left = map { $_ => $m->statistics($_)->{connections} } keys %port;
                 $quiet = (grep { $_ } values %left) || (grep { /pidfd/ } keys %{ open_kinds() }) ? 0 : $quiet + 1;
                 return 1 if $quiet == 2;
         }

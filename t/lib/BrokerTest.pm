@@ -325,6 +325,26 @@ sub ask_probe {
         return decode_json((split /\n/, $answer)[0] // '{}');
 }
 
+# A client of a service that echoes, once it is being served: it has had an answer. undef for one that was turned away.
+sub served {
+        my ($self, $service, %arg) = @_;
+        my $socket = $self->connect($service, %arg);
+
+        syswrite $socket, "x\n";
+        return (read_line($socket) // '') eq "x\n" ? $socket : undef;
+}
+
+# What SIGUSR1 says of the service, now.
+sub statistics {
+        my ($self, $service) = @_;
+        my $from;
+
+        1 while $self->read_log(0);
+        $from = @{ $self->{log} };
+        $self->signal('USR1');
+        return $self->wait_message('statistics', service => $service, -from => $from);
+}
+
 sub signal {
         my ($self, $signal) = @_;
 
