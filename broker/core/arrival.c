@@ -208,6 +208,7 @@ void arrival_drop_all(struct service *service) {
         struct connection *connection;
         struct waiter *waiter;
 
+        lingering_drop(&service->manager->lingering, service);
         while ((connection = list_first(&service->held, struct connection, link))) {
                 list_remove(&connection->link);
                 arrival_drop(service, connection);

@@ -101,8 +101,8 @@ static bool is_taken(const struct reload *reload, const struct port_request *req
 /* What keeps a new socket from being bound may be one that goes with the commit: 127.0.0.1:80, where it is to be 80.
  * Returns whether it may be tried again. */
 static bool make_way(const struct reload *reload, const struct port_request *request) {
+        bool found = lingering_is_in_way(&reload->manager->lingering, request);
         struct service *service;
-        bool found = false;
 
         if (addr_is_any_port(request->addr) || is_taken(reload, request))
                 return false;

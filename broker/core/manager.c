@@ -38,6 +38,7 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         blocklist_init(&manager->blocked);
         arrival_headers_init(&manager->headers);
         banner_partings_init(&manager->partings);
+        lingering_init(&manager->lingering);
         manager->surroundings = SURROUNDINGS_NULL;
         manager->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (manager->null_fd < 0)
@@ -73,6 +74,7 @@ void manager_deinit(struct manager *manager) {
                 return;
         free_services(manager, &manager->services);
         free_services(manager, &manager->leaving);
+        lingering_deinit(&manager->lingering);
         waitlist_deinit(&manager->headers);
         waitlist_deinit(&manager->partings);
         blocklist_deinit(&manager->blocked);

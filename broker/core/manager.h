@@ -3,6 +3,7 @@
 
 #include "conf/servicedef.h"
 #include "core/blocklist.h"
+#include "core/lingering.h"
 #include "core/service.h"
 #include "core/surroundings.h"
 #include "core/waitlist.h"
@@ -30,8 +31,9 @@ struct manager {
         struct blocklist blocked; /* who has touched a sensor */
         struct rate clients_told; /* of touched sensors, and pauses by cps */
         struct surroundings surroundings;
-        struct waitlist headers;  /* connections whose PROXY header has not come yet */
-        struct waitlist partings; /* connections that are over but for the client's reading */
+        struct waitlist headers;    /* connections whose PROXY header has not come yet */
+        struct lingering lingering; /* sockets that are about to be closed */
+        struct waitlist partings;   /* connections that are over but for the client's reading */
 
         struct list buried; /* programs that a child may still be reading */
         sd_event_source *sweep_timer;

@@ -9,15 +9,18 @@
 #include "net/unixpath.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
 /* At most this many connections are taken from one port before the others have their turn. */
 #define BURST_MAX 16
 
-/* At most this many are taken from a port that is about to be closed: as many as a queue has by default. */
+/* At most this many are taken from a port at once that is to be closed: as many as a queue has by default. */
 #define REST_MAX 4096
 
 /* Where there are many, listening sockets stand above the descriptors that programs get (proc/launch.h); the first few
@@ -200,30 +203,29 @@ int port_begin(struct port *port, struct buf *why) {
         return 0;
 }
 
-/* From now on the kernel drops what comes for it, and a client that asked to be connected asks again a second later
- * (packet(7), RFC 6298). */
+/* From now on nothing comes in: it is bound to an interface that there is none of, and who asks to be connected gets to
+ * the socket that takes its place. Privileges take only those that are bound to one already (socket(7)). */
 static void turn_deaf(int fd) {
-        struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-        const struct sock_fprog filter = {.len = 1, .filter = &nothing};
+        int nowhere = INT32_MAX;
 
-        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+        setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof(nowhere));
 }
 
-static void take_all(struct port *port) {
+bool port_turn_deaf(struct port *port) {
+        if (!port->yields || !port_is_connectable(port) || !service_accepts(port->service))
+                return false;
+        port_watch(port, false);
+        if (port->shared)
+                fd_set_nonblock(port->fd, true);
+        turn_deaf(port->fd);
+        port->def = NULL;
+        return true;
+}
+
+void port_take_all(struct port *port) {
         for (unsigned i = 0; i < REST_MAX && arrival_is_wanted(port->service); i++)
                 if (arrival_accept(port->service, port) != ACCEPT_OK)
                         return;
-}
-
-void port_take_rest(struct port *port) {
-        if (!port->yields || !port_is_connectable(port) || !service_accepts(port->service))
-                return;
-        if (port->shared)
-                fd_set_nonblock(port->fd, true);
-        /* Most of them first, so that few have to ask again. */
-        take_all(port);
-        turn_deaf(port->fd);
-        take_all(port);
 }
 
 struct port *port_close(struct port *port) {
@@ -234,7 +236,8 @@ struct port *port_close(struct port *port) {
                 port->inherited->taken = false;
         } else if (port->fd >= 0) {
                 /* The path first: until the socket is closed nobody can take it for a stale one. */
-                listen_remove(&port->addr, &port->def->options, &port->file);
+                if (port->def)
+                        listen_remove(&port->addr, &port->def->options, &port->file);
                 port->fd = fd_close(port->fd);
         }
         strlist_deinit(&port->old_links);

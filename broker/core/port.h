@@ -13,7 +13,7 @@ struct service;
 
 struct port {
         struct service *service;      /* borrowed */
-        const struct listen_def *def; /* borrowed from the service's definition */
+        const struct listen_def *def; /* borrowed from the service's definition; NULL once it is deaf */
         const char *name;             /* borrowed from def, or from the inherited socket */
         struct addr addr;
         struct inherited *inherited; /* the socket we were started with, if it is one; borrowed */
@@ -51,8 +51,12 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
 /* Listens where port_open() has left that. As port_open(). */
 int port_begin(struct port *port, struct buf *why);
 
-/* Accepts who still waits at a port that gives way, before it is closed: the address stays, and so may they. */
-void port_take_rest(struct port *port);
+/* Lets nobody come to a port that gives way to another any more; it forgets its definition, which is about to go. False
+ * for one that does not give way, or whose connections the broker does not accept: nothing was done. */
+bool port_turn_deaf(struct port *port);
+
+/* Accepts who waits there, as far as its service lets anybody in. */
+void port_take_all(struct port *port);
 
 /* Stops watching, closes, removes the path, frees. An inherited socket is only given back. NULL is fine; returns
  * NULL. */

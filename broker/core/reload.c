@@ -15,10 +15,8 @@
 /* The sockets that nobody wants any more are closed before the others change hands. */
 static void release_ports(struct service *service) {
         for (size_t i = 0; i < service->port_count; i++)
-                if (!service->ports[i]->stays) {
-                        port_take_rest(service->ports[i]);
-                        port_close(service->ports[i]);
-                }
+                if (!service->ports[i]->stays)
+                        lingering_add(service->manager, service->ports[i]);
         free(service->ports);
         service->ports = NULL;
         service->port_count = 0;
