@@ -384,7 +384,10 @@ sub fds {
         my ($self) = @_;
         my $pid = $self->{main_pid};
 
-        return { map { $_ => readlink("/proc/$pid/fd/$_") // '' } map { m{(\d+)$} } glob "/proc/$pid/fd/*" };
+        my %target = map { m{(\d+)$} ? ($1 => readlink) : () } glob "/proc/$pid/fd/*";
+        # One that was closed between the two is not open.
+        delete @target{ grep { !defined $target{$_} } keys %target };
+        return \%target;
 }
 
 # CPU time used so far, in clock ticks.
