@@ -105,7 +105,7 @@ subtest 'access_times' => sub {
                 my ($want) = @_;
                 my $east = ($want - ($h * 60 + $m)) % 1440;
                 $east -= 1440 if $east > 720;
-                return sprintf 'XXX%s%02d:%02d', $east > 0 ? '-' : '+', int(abs($east) / 60), abs($east) % 60;
+                return sprintf 'TST%s%02d:%02d', $east > 0 ? '-' : '+', int(abs($east) / 60), abs($east) % 60;
         };
         my $services = <<'Y';
 night: {listen: 127.0.0.1:0, wait: no, command: [cat], access_times: "22:00-6:00"}

@@ -393,20 +393,20 @@ part 'kill_mode' => sub {
 group: &a
   listen: 127.0.0.1:0
   wait: no
-  command: [sh, -c, "sleep 1000 & echo $!; wait"]
+  command: [sh, -c, "tail -f /dev/null & echo $!; wait"]
   max_runtime: 200ms
   stop_grace_period: 200ms
 process: {<<: *a, kill_mode: process}
 stubborn-group: &b
   <<: *a
-  command: [sh, -c, "trap '' TERM; sleep 1000 & echo $!; while :; do wait; done"]
+  command: [sh, -c, "trap '' TERM; tail -f /dev/null & echo $!; while :; do wait; done"]
 stubborn-process: {<<: *b, kill_mode: process}
 stop:
   listen: 127.0.0.1:0
   wait: no
   kill_mode: process
   stop_signal: SIGHUP
-  command: [sh, -c, "sleep 1000 & echo $!; kill -STOP $$$$; wait"]
+  command: [sh, -c, "tail -f /dev/null & echo $!; kill -STOP $$$$; wait"]
   max_runtime: 200ms
   stop_grace_period: 1s
 drain: {<<: *a, max_runtime: infinity, kill_mode: process}

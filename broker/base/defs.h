@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define AUTO(fn) __attribute__((cleanup(fn)))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -24,6 +25,13 @@
 
 static inline void freep(void *p) {
         free(*(void **)p);
+}
+
+/* A copy of COUNT items of SIZE bytes, which the caller frees; or NULL when memory ran out. COUNT is not 0. */
+static inline void *copy_items(const void *items, size_t count, size_t size) {
+        void *copy = reallocarray(NULL, count, size);
+
+        return copy ? memcpy(copy, items, count * size) : NULL;
 }
 
 /* Microseconds, on whatever clock the name of the variable says; monotonic unless it says otherwise. */

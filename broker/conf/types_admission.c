@@ -137,10 +137,9 @@ static bool copy_day_ranges(const struct key *key UNUSED, const void *from, void
 
         if (x->count == 0)
                 return true;
-        y->items = calloc(x->count, sizeof(*y->items));
+        y->items = copy_items(x->items, x->count, sizeof(*x->items));
         if (!y->items)
                 return false;
-        memcpy(y->items, x->items, x->count * sizeof(*y->items));
         y->count = x->count;
         return true;
 }
@@ -349,11 +348,8 @@ static bool copy_peer_ids(const struct key *key UNUSED, const void *from, void *
                 return false;
         if (x->names.count == 0)
                 return true; /* defaults that could not be read */
-        y->ids = calloc(x->names.count, sizeof(*y->ids));
-        if (!y->ids || strlist_copy(&x->names, &y->names) < 0)
-                return false;
-        memcpy(y->ids, x->ids, x->names.count * sizeof(*y->ids));
-        return true;
+        y->ids = copy_items(x->ids, x->names.count, sizeof(*x->ids));
+        return y->ids && strlist_copy(&x->names, &y->names) == 0;
 }
 
 static void clear_peer_ids(const struct key *key UNUSED, void *field) {

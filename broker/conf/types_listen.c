@@ -273,10 +273,9 @@ static bool equal_listens(const struct key *key UNUSED, const void *a, const voi
 static bool copy_addrs(const struct addr_list *from, struct addr_list *to) {
         if (from->count == 0)
                 return true;
-        to->items = calloc(from->count, sizeof(*to->items));
+        to->items = copy_items(from->items, from->count, sizeof(*from->items));
         if (!to->items)
                 return false;
-        memcpy(to->items, from->items, from->count * sizeof(*to->items));
         to->count = from->count;
         return true;
 }

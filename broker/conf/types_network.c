@@ -210,11 +210,8 @@ static bool equal_networks(const struct key *key UNUSED, const void *a, const vo
 static bool copy_network(const struct network_def *from, struct network_def *to) {
         *to = (struct network_def){.mark = from->mark, .count = from->count};
         to->text = strdup(from->text);
-        to->prefixes = calloc(from->count, sizeof(*to->prefixes));
-        if (!to->text || !to->prefixes)
-                return false;
-        memcpy(to->prefixes, from->prefixes, from->count * sizeof(*to->prefixes));
-        return true;
+        to->prefixes = copy_items(from->prefixes, from->count, sizeof(*from->prefixes));
+        return to->text && to->prefixes;
 }
 
 static bool copy_networks(const struct key *key UNUSED, const void *from, void *to) {

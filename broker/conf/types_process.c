@@ -330,10 +330,9 @@ static bool copy_ulimits(const struct key *key UNUSED, const void *from, void *t
 
         if (x->count == 0)
                 return true;
-        y->items = calloc(x->count, sizeof(*y->items));
+        y->items = copy_items(x->items, x->count, sizeof(*x->items));
         if (!y->items)
                 return false;
-        memcpy(y->items, x->items, x->count * sizeof(*y->items));
         y->count = x->count;
         return true;
 }

@@ -1,9 +1,6 @@
 /* What a child takes on: every step that can be made to fail is reported as that step, in all ways of starting, and
  * what belongs to the broker's memory stays as it is. */
-#include "base/fd.h"
-#include "proc/exitinfo.h"
-#include "proc/launch.h"
-#include "unit.h"
+#include "launched.h"
 
 #include "config.h"
 
@@ -11,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const enum launch_mode modes[] = {LAUNCH_VFORK, SANITIZED ? LAUNCH_VFORK : LAUNCH_BESIDE};
@@ -27,14 +23,6 @@ static struct launch_plan plan_of(const char *script) {
         assert_int_equal(plan_words_add(&plan.argv, "-c", false), 0);
         assert_int_equal(plan_words_add(&plan.argv, script, false), 0);
         return plan;
-}
-
-static struct exitinfo wait_for(struct launched *launched) {
-        siginfo_t info = {0};
-
-        assert_int_equal(waitid(P_PIDFD, (id_t)launched->pidfd, &info, WEXITED), 0);
-        launched->pidfd = fd_close(launched->pidfd);
-        return (struct exitinfo){.code = info.si_code, .status = info.si_status};
 }
 
 static void spoil_oom(struct launch_plan *plan) {

@@ -1,8 +1,5 @@
 /* Starting programs: both modes, what reaches the child, failures by stage, and more children than there are slots. */
-#include "base/fd.h"
-#include "proc/exitinfo.h"
-#include "proc/launch.h"
-#include "unit.h"
+#include "launched.h"
 
 #include "config.h"
 
@@ -10,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const enum launch_mode modes[] = {LAUNCH_VFORK, SANITIZED ? LAUNCH_VFORK : LAUNCH_BESIDE};
@@ -23,14 +19,6 @@ static struct launch_plan plan_of(const char *path, const char *const *words) {
                 assert_int_equal(plan_words_add(&plan.argv, *words, strstr(*words, "${") != NULL), 0);
         assert_int_equal(plan_words_add(&plan.env, "A=1", false), 0);
         return plan;
-}
-
-static struct exitinfo wait_for(struct launched *launched) {
-        siginfo_t info = {0};
-
-        assert_int_equal(waitid(P_PIDFD, (id_t)launched->pidfd, &info, WEXITED), 0);
-        launched->pidfd = fd_close(launched->pidfd);
-        return (struct exitinfo){.code = info.si_code, .status = info.si_status};
 }
 
 static void test_output(void **state UNUSED) {
