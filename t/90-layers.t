@@ -13,15 +13,20 @@ my %may = (
         handoff => [qw(base net proc)],
         core => [qw(base net conf proc handoff)],
         ctl => [qw(base core)],
-        broker => [qw(base net conf proc handoff core ctl config.h options.h)],
-        activate => [qw(base net proc config.h)],
+        client => [qw(base)],
+        sockbroker => [],
+        broker => [qw(base net conf proc handoff core ctl client config.h options.h)],
+        activate => [qw(base net proc sockbroker config.h)],
 );
 
 # Outside libraries: the files or folders that may use each.
 my %outside = (
         'yaml.h' => qr{^broker/conf/yaml\.c$},
         'systemd/sd-event.h' => qr{^broker/(handoff|core|ctl)/},
-        'systemd/sd-bus.h' => qr{^broker/ctl/},
+        'systemd/sd-bus.h' => qr{^broker/(ctl|client|sockbroker)/},
+        'microhttpd.h' => qr{^broker/ctl/},
+        'libmnl/libmnl.h' => qr{^broker/net/},
+        'jansson.h' => qr{^broker/(core|ctl|client)/},
         'uthash.h' => qr{^broker/},
         'sys/capability.h' => qr{^broker/base/capability\.c$},
 );

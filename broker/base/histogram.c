@@ -1,0 +1,19 @@
+#include "base/histogram.h"
+
+#define MS USEC_PER_MSEC
+#define S USEC_PER_SEC
+
+const usec_t histogram_bounds[HISTOGRAM_CLASSES] = {
+        100,      250,      500,   1 * MS, 2500,   5 * MS, 10 * MS, 50 * MS,
+        100 * MS, 500 * MS, 1 * S, 5 * S,  10 * S, 60 * S, 300 * S, USEC_INFINITY,
+};
+
+void histogram_add(struct histogram *histogram, usec_t value) {
+        unsigned i = 0;
+
+        while (value > histogram_bounds[i])
+                i++;
+        histogram->classes[i]++;
+        histogram->count++;
+        histogram->sum += value;
+}
