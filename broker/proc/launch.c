@@ -1,13 +1,13 @@
-/* The parent's side of a start, and the pool of slots: one slot is the stack a child runs on, the memory its arguments
- * are written to, and its report. A slot is busy from clone(2) until the kernel has cleared its report's tid. */
+/* The parent's side of a start, and the pool of slots (proc/slot.h). A slot is busy from clone(2) until the kernel has
+ * cleared its report's tid. */
 #include "proc/launch.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/template.h"
 #include "proc/child.h"
 #include "proc/rawcall.h"
+#include "proc/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +21,6 @@
 #include <unistd.h>
 
 #define SLOTS_MAX 64
-#define SLOT_STACK ((size_t)64 * 1024)
-#define SLOT_SCRATCH ((size_t)448 * 1024) /* untouched pages cost nothing */
-#define SLOT_GUARD ((size_t)4096)
-
-/* With the highest descriptor a program needs below this, the child shares our table at first; above it, copying the
- * table is no dearer than copying most of it. */
-#define SHARED_FD_MAX 1024
 
 /* How long we wait for a slot when all children are still on their way to exec: then the machine, not we, is behind. */
 #define SLOT_WAIT_NS (2 * 1000 * 1000)
@@ -36,17 +29,6 @@
 #define SLOT_STUCK (5 * USEC_PER_SEC)
 
 #define PID_FS_MAGIC_NUMBER 0x50494446
-
-struct slot {
-        char *memory; /* guard page, stack, scratch; NULL until first used */
-        unsigned generation;
-        pid_t pid;      /* of the child it was given to last */
-        usec_t started; /* when, monotonic */
-        struct child_order order;
-        size_t used; /* of the scratch */
-        bool overflow;
-        int apart_fd; /* of a child apart: at its end once the child has exec'ed or died; -EBADF */
-};
 
 struct launcher {
         enum launch_mode mode;
@@ -230,145 +212,6 @@ static int slot_take(struct launcher *launcher, struct slot **ret) {
         return at;
 }
 
-/* Takes SIZE bytes of the slot's scratch; on overflow the start of it, so that callers need not check each time. */
-static void *slot_alloc(struct slot *slot, size_t size) {
-        char *scratch = slot->memory + SLOT_GUARD + SLOT_STACK;
-        size_t aligned = (size + 7) & ~(size_t)7;
-
-        if (aligned > SLOT_SCRATCH / 2) {
-                slot->overflow = true;
-                return scratch;
-        }
-        if (slot->used + aligned > SLOT_SCRATCH) {
-                slot->overflow = true;
-                slot->used = 0;
-        }
-        slot->used += aligned;
-        return scratch + slot->used - aligned;
-}
-
-static void slot_add_patch(struct slot *slot, char *at, enum child_number number) {
-        if (slot->order.patch_count == CHILD_PATCHES_MAX) {
-                slot->overflow = true;
-                return;
-        }
-        slot->order.patches[slot->order.patch_count++] = (struct child_patch){.at = at, .number = number};
-}
-
-/* Copies NAME= with a gap behind it for the child to fill. */
-static char *slot_number_entry(struct slot *slot, const char *name, enum child_number number) {
-        size_t n = strlen(name);
-        char *entry = slot_alloc(slot, n + CHILD_DIGITS + 1);
-
-        memcpy(entry, name, n);
-        memset(entry + n, ' ', CHILD_DIGITS);
-        entry[n + CHILD_DIGITS] = '\0';
-        slot_add_patch(slot, entry + n, number);
-        return entry;
-}
-
-#define PID_GAPS_MAX 16
-
-struct filling {
-        const struct launch_request *request;
-        size_t gaps[PID_GAPS_MAX]; /* where in the output a pid goes */
-        size_t gap_count;
-};
-
-static bool fill_word(void *userdata, const struct template_name *name, struct buf *out) {
-        struct filling *filling = userdata;
-        const char *value = NULL;
-
-        if (strcmp(name->name, "pid") == 0 && filling->gap_count < PID_GAPS_MAX) {
-                filling->gaps[filling->gap_count++] = out->size;
-                buf_printf(out, "%*s", CHILD_DIGITS, "");
-                return true;
-        }
-        if (strcmp(name->name, "remote_addr") == 0)
-                value = filling->request->remote_addr;
-        else if (strcmp(name->name, "remote_port") == 0)
-                value = filling->request->remote_port;
-        buf_add_string(out, value ? value : "");
-        return true;
-}
-
-static char *slot_fill_word(struct slot *slot, const struct launch_request *request, const char *word) {
-        AUTO(buf_deinit) struct buf out = BUF_NULL;
-        struct filling filling = {.request = request};
-        char *copy;
-
-        template_expand(word, fill_word, &filling, &out);
-        if (buf_failed(&out))
-                slot->overflow = true;
-        copy = slot_alloc(slot, out.size + 1);
-        if (slot->overflow)
-                return copy;
-        memcpy(copy, buf_text(&out), out.size + 1);
-        for (size_t i = 0; i < filling.gap_count; i++)
-                slot_add_patch(slot, copy + filling.gaps[i], CHILD_PID);
-        return copy;
-}
-
-/* The plan's own vector where nothing in it changes from start to start; else a copy with room for EXTRA more. */
-static char **slot_fill_words(struct slot *slot, const struct launch_request *request, const struct plan_words *words,
-                              size_t extra) {
-        char **items;
-
-        if (extra == 0 && words->dynamic_count == 0)
-                return words->items;
-        items = slot_alloc(slot, (words->count + extra + 1) * sizeof(*items));
-        if (slot->overflow)
-                return items;
-        if (words->count > 0)
-                memcpy(items, words->items, words->count * sizeof(*items));
-        items[words->count] = NULL;
-        for (size_t i = 0; i < words->dynamic_count; i++) {
-                size_t at = words->dynamic[i];
-
-                items[at] = slot_fill_word(slot, request, words->items[at]);
-        }
-        return items;
-}
-
-static char **slot_fill_env(struct slot *slot, const struct launch_request *request, bool pidfdid) {
-        const struct launch_plan *plan = request->plan;
-        size_t extra = request->env_count + (plan->listen_pid ? 2 : 0);
-        char **env = slot_fill_words(slot, request, &plan->env, extra);
-        size_t at = plan->env.count;
-
-        if (extra == 0 || slot->overflow)
-                return env;
-        for (size_t i = 0; i < request->env_count; i++) {
-                size_t n = strlen(request->env[i]) + 1;
-
-                env[at++] = memcpy(slot_alloc(slot, n), request->env[i], n);
-        }
-        if (plan->listen_pid)
-                env[at++] = slot_number_entry(slot, "LISTEN_PID=", CHILD_PID);
-        if (plan->listen_pid && pidfdid)
-                env[at++] = slot_number_entry(slot, "LISTEN_PIDFDID=", CHILD_PIDFDID);
-        env[at] = NULL;
-        return env;
-}
-
-static int slot_prepare(struct slot *slot, const struct launch_request *request, const struct launcher *launcher) {
-        struct child_order *order = &slot->order;
-        int highest = 2;
-
-        order->plan = request->plan;
-        order->patches = slot_alloc(slot, CHILD_PATCHES_MAX * sizeof(*order->patches));
-        order->fds = slot_alloc(slot, request->fd_count * sizeof(*order->fds));
-        if (request->fd_count > 0)
-                memcpy(order->fds, request->fds, request->fd_count * sizeof(*order->fds));
-        order->fd_count = request->fd_count;
-        for (size_t i = 0; i < request->fd_count; i++)
-                highest = MAX_OF(highest, request->fds[i].from);
-        order->shared_fds_up_to = launcher->share_table && highest < SHARED_FD_MAX ? highest : -1;
-        order->argv = slot_fill_words(slot, request, &request->plan->argv, 0);
-        order->envp = slot_fill_env(slot, request, launcher->pidfdid);
-        return slot->overflow ? err_raise(-E2BIG) : 0;
-}
-
 /* Our memory until exec. */
 static int clone_beside(struct slot *slot, struct launched *ret) {
         int flags = CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD;
@@ -461,7 +304,7 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
         at = slot_take(launcher, &slot);
         if (at < 0)
                 return at;
-        r = slot_prepare(slot, request, launcher);
+        r = slot_prepare(slot, request, launcher->share_table, launcher->pidfdid);
         if (r < 0)
                 return r;
         /* Nothing is delivered to a child that still has our memory; it unblocks as the last thing before exec. */
@@ -490,6 +333,11 @@ bool launcher_failure(struct launcher *launcher, const struct launched *launched
         *ret = (struct launch_failure){.stage = report->stage, .error = report->error};
         report->stage = CHILD_STAGE_NONE;
         return true;
+}
+
+bool launcher_has_left(struct launcher *launcher, const struct launched *launched) {
+        return launcher->slots[launched->slot].generation != launched->generation ||
+               !slot_is_busy(launcher, launched->slot);
 }
 
 bool launcher_is_idle(struct launcher *launcher) {
