@@ -19,3 +19,8 @@ static inline usec_t clock_monotonic(void) {
 static inline usec_t clock_wall(void) {
         return clock_usec(CLOCK_REALTIME);
 }
+
+/* A time that far from another; USEC_INFINITY stays what it is. */
+static inline usec_t usec_add(usec_t at, usec_t delay) {
+        return delay >= USEC_INFINITY - at ? USEC_INFINITY : at + delay;
+}

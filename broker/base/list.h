@@ -35,6 +35,7 @@ static inline void list_remove(struct list *link) {
 #define list_entry(link, type, member) container_of(link, type, member)
 
 #define list_first(head, type, member) (list_is_empty(head) ? NULL : list_entry((head)->next, type, member))
+#define list_last(head, type, member) (list_is_empty(head) ? NULL : list_entry((head)->prev, type, member))
 
 /* The body may remove or free the entry it was given, and no other. */
 #define list_for_each(entry, head, member)                                                                             \

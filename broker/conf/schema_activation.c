@@ -12,6 +12,13 @@ static const char *const restart_names[RESTART_N] = {
         [RESTART_ALWAYS] = "always",
 };
 
+static const char *const ready_names[READY_N] = {[READY_EXEC] = "exec", [READY_NOTIFY] = "notify"};
+static const char *const on_change_names[ON_CHANGE_N] = {
+        [ON_CHANGE_RESTART] = "restart",
+        [ON_CHANGE_REPLACE] = "replace",
+        [ON_CHANGE_KEEP] = "keep",
+};
+
 static const char *const kill_names[KILL_N] = {[KILL_GROUP] = "group", [KILL_PROCESS] = "process"};
 
 static const struct key listen_key[] = {
@@ -211,6 +218,45 @@ static const struct key activation_keys[] = {
                 .meaning = "How many servers share the traffic; each has sockets of its own at the same addresses "
                            "(reuse_port), and is started and ends by itself.",
                 .example = "4",
+        },
+        {
+                .name = "ready",
+                .id = SERVICE_READY,
+                .type = &type_choice,
+                .offset = FIELD(ready),
+                .choices = {ready_names, READY_N},
+                .scope = SCOPE_SERVER,
+                .lenient = true,
+                .visible = true,
+                .fallback = "exec",
+                .meaning = "When a server counts as ready: as soon as its program runs, or when it says READY=1 "
+                           "(sd_notify).",
+                .example = "notify",
+        },
+        {
+                .name = "start_timeout",
+                .id = SERVICE_START_TIMEOUT,
+                .type = &type_duration,
+                .offset = FIELD(start_timeout),
+                .scope = SCOPE_SERVER,
+                .min = 1000,
+                .fallback = "30s",
+                .meaning = "How long a server may take to become ready before it is stopped.",
+                .example = "2min",
+        },
+        {
+                .name = "on_change",
+                .id = SERVICE_ON_CHANGE,
+                .type = &type_choice,
+                .offset = FIELD(on_change),
+                .choices = {on_change_names, ON_CHANGE_N},
+                .scope = SCOPE_SERVER,
+                .lenient = true,
+                .fallback = "restart",
+                .meaning = "What a reload does to a running server whose definition has changed: restart ends it, and "
+                           "starts the next one as the definition says; replace starts the new one first, and ends the "
+                           "old one when that is ready; keep lets it go on until it ends by itself.",
+                .example = "replace",
         },
 };
 

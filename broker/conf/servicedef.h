@@ -35,6 +35,20 @@ enum restart_kind {
         RESTART_N,
 };
 
+enum ready_kind {
+        READY_EXEC, /* as soon as it runs */
+        READY_NOTIFY,
+        READY_N,
+};
+
+/* What a reload does to a running server whose definition has changed. */
+enum on_change {
+        ON_CHANGE_RESTART,
+        ON_CHANGE_REPLACE, /* the old one goes on until the new one is ready */
+        ON_CHANGE_KEEP,    /* the old one goes on until it ends */
+        ON_CHANGE_N,
+};
+
 enum kill_mode {
         KILL_GROUP,
         KILL_PROCESS,
@@ -232,6 +246,9 @@ struct service_def {
         bool non_blocking;
         bool main;
         int workers; /* servers, each with sockets of its own */
+        enum ready_kind ready;
+        usec_t start_timeout;
+        enum on_change on_change;
 
         /* 3.3 */
         char *user;  /* NAME, UID or USER:GROUP; NULL: the broker's own */

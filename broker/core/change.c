@@ -241,6 +241,25 @@ static int make_program(struct reload *reload, struct change *change) {
         return program_new(&request, &change->program, change->first ? &said_already : reload->diag);
 }
 
+int change_make_program(struct service *service, struct program **ret, struct diag *diag) {
+        struct reload reload = {.manager = service->manager, .diag = diag};
+        struct change change = {
+                .def = service->def, .service = service, .ports = service->ports, .port_count = service->port_count};
+        int r;
+
+        for (size_t i = 0; i < service->port_count; i++)
+                service->ports[i]->next_listen_index = service->ports[i]->listen_index;
+        r = make_program(&reload, &change);
+        if (r == 0)
+                *ret = change.program;
+        return r;
+}
+
+/* Its sockets are opened when it is started, and its program made then. */
+static bool stays_halted(const struct change *change) {
+        return !change->is_new && change->service->state == SERVICE_HALTED && !change->reopens;
+}
+
 void change_classify(struct reload *reload, struct change *change) {
         struct service *old = manager_find(reload->manager, change->name);
 
@@ -267,6 +286,8 @@ static void prepare(struct reload *reload, struct change *change) {
                 }
                 change->service->worker = change->worker;
         }
+        if (stays_halted(change))
+                return;
         take_ports(reload, change);
         check_ports(reload, change);
         r = change->def->sensor > 0 ? 0 : make_program(reload, change);

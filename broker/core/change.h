@@ -19,6 +19,7 @@ struct change {
         bool is_new;
         bool keep;           /* nothing about it has changed */
         bool same_program;   /* only what its programs do not see has: they go on */
+        bool reopens;        /* an order to start it: its sockets are to be opened, though it is halted */
         struct port **ports; /* new ones, and old ones marked `stays` */
         size_t port_count;
         size_t port_room;
@@ -47,3 +48,6 @@ void change_begin(struct reload *reload, struct change *change);
 
 /* Undoes that: the broker is as it was. Frees the definition. */
 void change_discard(struct change *change);
+
+/* Makes another program of SERVICE's definition, for the sockets it has. As program_new(). */
+int change_make_program(struct service *service, struct program **ret, struct diag *diag);

@@ -37,3 +37,9 @@ struct command *command_give(struct manager *manager, const struct command_order
 struct command *command_forget(struct command *command);
 
 extern const char *const command_verb_names[COMMAND_N];
+
+/* For services: something has happened that an order may have waited for. Looked at when the loop comes round again. */
+void command_poke(struct manager *manager);
+
+/* Forgets all orders. */
+void commands_deinit(struct manager *manager);

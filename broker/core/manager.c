@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/arrival.h"
 #include "core/banner.h"
+#include "core/command.h"
 #include "core/orphans.h"
 #include "core/servicefsm.h"
 
@@ -34,6 +35,7 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
         list_init(&manager->leaving);
         list_init(&manager->short_services);
         list_init(&manager->buried);
+        list_init(&manager->commands);
         list_init(&manager->idle_connections);
         blocklist_init(&manager->blocked);
         arrival_headers_init(&manager->headers);
@@ -83,6 +85,7 @@ void manager_deinit(struct manager *manager) {
         process_host_deinit(&manager->host);
         /* What a child still reads is left to the end of us both. */
         program_sweep(&manager->buried, manager->launcher);
+        commands_deinit(manager);
         manager->sweep_timer = sd_event_source_disable_unref(manager->sweep_timer);
         manager->drain_timer = sd_event_source_disable_unref(manager->drain_timer);
         manager->log_drain = sd_event_source_disable_unref(manager->log_drain);

@@ -35,6 +35,9 @@ struct manager {
         struct lingering lingering; /* sockets that are about to be closed */
         struct waitlist partings;   /* connections that are over but for the client's reading */
 
+        struct list commands; /* orders that are not carried out yet */
+        sd_event_source *command_check;
+
         struct list buried; /* programs that a child may still be reading */
         sd_event_source *sweep_timer;
 

@@ -51,18 +51,6 @@ static void adopt_port(struct service *service, const struct change *change, str
         strlist_deinit(&port->old_links);
 }
 
-static void retire_program(struct service *service) {
-        struct program *old = service->program;
-
-        service->program = NULL;
-        if (!old)
-                return;
-        if (old->handoff->process_count > 0)
-                list_append(&service->retired, &old->link);
-        else
-                program_free(old);
-}
-
 static void log_listening(const struct service *service) {
         for (size_t i = 0; i < service->port_count; i++) {
                 AUTO(buf_deinit) struct buf address = BUF_NULL;
@@ -109,7 +97,7 @@ static void commit_same_program(struct change *change) {
         take_admission(service, change, old_def);
         service_def_free(old_def);
         /* A place more or one less, another delay, start: boot: what it waits for may be over. */
-        if (service_accepts(service) || (service->state != SERVICE_RUNNING && service->state != SERVICE_STOPPING))
+        if (!service_has_server_state(service))
                 servicefsm_post(service, SERVICE_EV_CHANGED);
 }
 
@@ -121,8 +109,7 @@ static void commit_change(struct reload *reload, struct change *change) {
                 adopt_port(service, change, change->ports[i]);
         service->ports = take_ptr(change->ports);
         service->port_count = change->port_count;
-        retire_program(service);
-        service->program = take_ptr(change->program);
+        service_set_program(service, take_ptr(change->program));
         service->def = take_ptr(change->def);
         take_admission(service, change, old_def);
         /* Accepted under the old definition, and no program takes any now: nobody can serve them. */
@@ -259,6 +246,50 @@ static void discard(struct reload *reload) {
                 for (size_t i = 0; i < service->port_count; i++)
                         port_restore(service->ports[i]);
         free(reload->changes);
+}
+
+/* Workers of one service, with the definition it has. */
+static bool take_halted(struct reload *reload, struct service *const *services, size_t count) {
+        reload->changes = calloc(count, sizeof(*reload->changes));
+        if (!reload->changes)
+                return false;
+        for (size_t i = 0; i < count; i++) {
+                struct change *change = &reload->changes[reload->count++];
+
+                *change = (struct change){
+                        .def = service_def_copy(services[i]->def),
+                        .worker = services[i]->worker,
+                        .first = i > 0 ? &reload->changes[0] : NULL,
+                        .service = services[i],
+                        .reopens = true,
+                };
+                snprintf(change->name, sizeof(change->name), "%s", services[i]->name);
+                if (!change->def)
+                        return false;
+        }
+        return true;
+}
+
+bool reload_reopen(struct manager *manager, struct service *const *services, size_t count, struct diag *diag) {
+        struct reload reload = {.manager = manager, .diag = diag};
+
+        if (!take_halted(&reload, services, count))
+                diag_error(diag, NULL, NULL, "out of memory");
+        for (size_t i = 0; i < reload.count && !diag_has_errors(diag); i++)
+                change_prepare(&reload, &reload.changes[i]);
+        for (size_t i = 0; i < reload.count && !diag_has_errors(diag); i++)
+                change_begin(&reload, &reload.changes[i]);
+        if (diag_has_errors(diag)) {
+                discard(&reload);
+                return false;
+        }
+        for (size_t i = 0; i < reload.count; i++)
+                commit_change(&reload, &reload.changes[i]);
+        choose_table(manager);
+        free(reload.changes);
+        for (size_t i = 0; i < count; i++)
+                servicefsm_post(services[i], SERVICE_EV_RESUME);
+        return true;
 }
 
 enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,

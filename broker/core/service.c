@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/access.h"
 #include "core/arrival.h"
+#include "core/command.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
 
@@ -129,14 +130,44 @@ static bool is_server(const struct program *program) {
         return program && program->handoff->ops->start_server;
 }
 
-void service_stop_servers(struct service *service) {
+void service_stop_older(struct service *service) {
         struct program *program;
 
-        if (is_server(service->program))
-                handoff_stop(service->program->handoff);
         list_for_each(program, &service->retired, link)
                 if (is_server(program))
                         handoff_stop(program->handoff);
+}
+
+void service_stop_youngest_older(struct service *service) {
+        struct program *program = list_last(&service->retired, struct program, link);
+
+        if (is_server(program))
+                handoff_stop(program->handoff);
+}
+
+void service_stop_servers(struct service *service) {
+        if (is_server(service->program))
+                handoff_stop(service->program->handoff);
+        service_stop_older(service);
+}
+
+void service_stop_all(struct service *service) {
+        struct program *program;
+
+        if (service->program)
+                handoff_stop(service->program->handoff);
+        list_for_each(program, &service->retired, link)
+                handoff_stop(program->handoff);
+}
+
+bool service_has_server_state(const struct service *service) {
+        return service->state == SERVICE_STARTING || service->state == SERVICE_RUNNING ||
+               service->state == SERVICE_REPLACING || service->state == SERVICE_STOPPING;
+}
+
+struct process *service_current_server(const struct service *service) {
+        return is_server(service->program) ? list_first(&service->program->handoff->processes, struct process, link)
+                                           : NULL;
 }
 
 size_t service_server_count(const struct service *service) {
@@ -147,6 +178,46 @@ size_t service_server_count(const struct service *service) {
                 if (is_server(program))
                         count += program->handoff->process_count;
         return count;
+}
+
+static size_t count_by_stop(const struct program *program, bool told_to_end) {
+        struct process *process;
+        size_t count = 0;
+
+        list_for_each(process, &program->handoff->processes, link)
+                count += (process->reason != PROCESS_ENDED) == told_to_end;
+        return count;
+}
+
+size_t service_older_server_count(const struct service *service) {
+        struct program *program;
+        size_t count = 0;
+
+        list_for_each(program, &service->retired, link)
+                if (is_server(program))
+                        count += count_by_stop(program, false);
+        return count;
+}
+
+size_t service_stopping_count(const struct service *service) {
+        size_t count = service->program ? count_by_stop(service->program, true) : 0;
+        struct program *program;
+
+        list_for_each(program, &service->retired, link)
+                count += count_by_stop(program, true);
+        return count;
+}
+
+void service_set_program(struct service *service, struct program *own_program) {
+        struct program *old = service->program;
+
+        service->program = own_program;
+        if (!old)
+                return;
+        if (old->handoff->process_count > 0)
+                list_append(&service->retired, &old->link);
+        else
+                program_free(old);
 }
 
 static void on_started(void *userdata, struct handoff *handoff UNUSED, const struct process *process) {
@@ -204,6 +275,7 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         service->counters.ended++;
         service->last_exit = end->exit;
         service->last_launch_failed = end->launch_failed;
+        service->last_reason = end->reason;
         service->last_runtime = end->ended_at - end->started_at;
         if (end->connection)
                 arrival_drop(service, end->connection);
@@ -214,6 +286,7 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
                         program_free(program);
         }
         servicefsm_on_ended(service, end, current);
+        command_poke(manager);
         manager_on_freed(manager);
 }
 

@@ -17,10 +17,14 @@ enum service_state {
         SERVICE_STOPPED,   /* nothing watched, nothing running; its sockets are bound */
         SERVICE_LISTENING, /* the broker watches the sockets */
         SERVICE_FULL,      /* wait: no; as many as may are being served, who comes waits in the backlog */
+        SERVICE_STARTING,  /* wait: yes, ready: notify; a server has the sockets, and is not ready yet */
         SERVICE_RUNNING,   /* wait: yes; a server has the sockets */
-        SERVICE_STOPPING,  /* wait: yes; the server was told to end, a new definition waits for that */
+        SERVICE_REPLACING, /* wait: yes; a new server is not ready yet, the old one goes on */
+        SERVICE_STOPPING,  /* wait: yes; the servers were told to end: service->after_stop says what for */
         SERVICE_PAUSED,    /* nothing is accepted until a timer, or until what ran short is there again */
         SERVICE_BACKOFF,   /* the server is to be started again after restart_delay */
+        SERVICE_CLAIMED,   /* a program that the broker did not start has the sockets */
+        SERVICE_HALTED,    /* stopped by an order: its sockets are closed, until another order starts it */
         SERVICE_LEAVING,   /* its sockets are closed, its last processes end */
         SERVICE_STATE_N,
 };
@@ -35,11 +39,26 @@ enum service_pause {
         PAUSE_LOAD,     /* max_load */
 };
 
+/* What comes after SERVICE_STOPPING. */
+enum after_stop {
+        AFTER_STOP_OPEN,   /* what the definition says */
+        AFTER_STOP_LISTEN, /* the next traffic starts a server, even with start: boot */
+        AFTER_STOP_RUN,    /* a server, at once */
+};
+
+/* What became of the last SERVICE_REPLACING. */
+enum replacement {
+        REPLACEMENT_NONE,
+        REPLACEMENT_DONE,
+        REPLACEMENT_FAILED, /* the new server ended, or never became ready; the old one goes on */
+};
+
 struct service_counters {
         uint64_t accepted;
         uint64_t ended;
-        uint64_t failed; /* accepted, but no program could be started for it */
-        uint64_t starts; /* of servers */
+        uint64_t failed;   /* accepted, but no program could be started for it */
+        uint64_t starts;   /* of servers */
+        uint64_t restarts; /* of these, those that `restart` made necessary */
 };
 
 struct service {
@@ -58,6 +77,8 @@ struct service {
 
         enum service_state state;
         enum service_pause pause;
+        enum after_stop after_stop;
+        enum replacement replacement;
         int pause_error;              /* negative errno that led to it, or 0 */
         enum child_stage pause_stage; /* of a start that failed on its way, or CHILD_STAGE_NONE */
         struct list short_link;       /* among the manager's services that wait for what ran short */
@@ -66,7 +87,9 @@ struct service {
         usec_t shortage_delay;        /* doubles while shortages follow each other */
         usec_t restart_delay;         /* doubles while servers fail one after the other */
         struct rate trigger;
+        usec_t deadline; /* STARTING, REPLACING: when start_timeout is over; USEC_INFINITY: it is, or there is none */
         struct exitinfo last_exit;
+        enum process_reason last_reason;
         usec_t last_runtime;
         bool last_launch_failed;
 
@@ -74,6 +97,8 @@ struct service {
         struct list held; /* accepted connections that a shortage keeps from going on */
 
         struct service_counters counters;
+        struct claim *claim;       /* who has its sockets; borrowed, NULL: nobody */
+        bool outdated;             /* its server was started under an older definition, and on_change: keep */
         bool keeps_ports;          /* while definitions change: its sockets are not to be had */
         bool wanted;               /* while definitions change: the new ones have it too */
         bool load_told;            /* max_load was reached, and that is in the log */
@@ -112,7 +137,31 @@ void service_close_ports(struct service *service);
 /* Tells its servers to end; who serves a connection goes on. */
 void service_stop_servers(struct service *service);
 
+/* The same for all its processes, those that serve connections too. */
+void service_stop_all(struct service *service);
+
+/* The same for servers of older generations only. */
+void service_stop_older(struct service *service);
+
+/* Stops the last of the older generations: a server that was to replace another and is not wanted any more. */
+void service_stop_youngest_older(struct service *service);
+
+/* Whether it is in one of the states in which a server has its sockets. */
+bool service_has_server_state(const struct service *service);
+
+/* The one server of the current generation, or NULL. */
+struct process *service_current_server(const struct service *service);
+
 /* How many servers there are, of all generations. */
 size_t service_server_count(const struct service *service);
+
+/* Those of older generations that nobody has told to end. */
+size_t service_older_server_count(const struct service *service);
+
+/* How many processes of all generations were told to end and have not yet. */
+size_t service_stopping_count(const struct service *service);
+
+/* From now on PROGRAM is the one to be started, and the old one stays until its last process has ended. */
+void service_set_program(struct service *service, struct program *own_program);
 
 extern const struct handoff_events service_handoff_events;

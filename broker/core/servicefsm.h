@@ -14,6 +14,15 @@ enum service_event {
         SERVICE_EV_TIMER,   /* of its state */
         SERVICE_EV_CHANGED, /* it has a new definition and program */
         SERVICE_EV_STOP,    /* it is to leave */
+        SERVICE_EV_READY,   /* the server of the current generation says that it is */
+        SERVICE_EV_IDLE,    /* nobody has been connected to its server for long, which was told to end */
+        SERVICE_EV_REPLACE, /* an order: it has a new program, whose server is to take the place of the one that runs */
+        SERVICE_EV_RESTART, /* an order, as the following */
+        SERVICE_EV_KILL,
+        SERVICE_EV_HALT,
+        SERVICE_EV_RESUME,  /* its sockets are bound again after a halt */
+        SERVICE_EV_CLAIM,   /* somebody has taken its sockets: service->claim */
+        SERVICE_EV_UNCLAIM, /* and given them back */
         SERVICE_EVENT_N,
 };
 

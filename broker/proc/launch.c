@@ -335,9 +335,9 @@ bool launcher_failure(struct launcher *launcher, const struct launched *launched
         return true;
 }
 
-bool launcher_has_left(struct launcher *launcher, const struct launched *launched) {
+bool launcher_has_execed(struct launcher *launcher, const struct launched *launched) {
         return launcher->slots[launched->slot].generation != launched->generation ||
-               !slot_is_busy(launcher, launched->slot);
+               slot_is_free(launcher, launched->slot);
 }
 
 bool launcher_is_idle(struct launcher *launcher) {

@@ -101,8 +101,8 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
  * ended, since a failure keeps its slot until then. */
 bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret);
 
-/* Whether it has become the program, or ended on the way there. */
-bool launcher_has_left(struct launcher *launcher, const struct launched *launched);
+/* Whether it has become the program. */
+bool launcher_has_execed(struct launcher *launcher, const struct launched *launched);
 
 /* Whether no child reads our memory any more: then plans may be changed or freed. A child takes as long as its exec
  * does, which can be for ever: its user may stop it, its working_dir may hang. So nobody waits for it. */
