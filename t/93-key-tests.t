@@ -68,6 +68,11 @@ restart_delay_max           21-shared-listener.t
 trigger_limit               21-shared-listener.t
 max_runtime                 20-per-connection.t
 non_blocking                21-shared-listener.t
+ready                       66-supervision.t
+start_timeout               66-supervision.t
+watchdog                    66-supervision.t
+fd_store                    66-supervision.t
+on_change                   66-supervision.t
 main                        21-shared-listener.t
 user                        20-per-connection.t
 group                       20-per-connection.t

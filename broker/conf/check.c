@@ -171,6 +171,19 @@ static void check_output(struct decoder *dec, struct record *record, enum servic
                 check_take_back(dec, record, id);
 }
 
+static void check_fd_store(struct decoder *dec, struct record *record) {
+        const struct service_def *def = record->def;
+
+        if (record->bad[SERVICE_FD_STORE] || !check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) || !def->wait ||
+            def->fd_store == 0 || def->handoff == HANDOFF_FDS)
+                return;
+        if (check_is_written(record, SERVICE_FD_STORE))
+                check_error(dec, record, CHECK_KEY(SERVICE_FD_STORE),
+                            "needs handoff: fds; what is stored is given back as descriptors behind the sockets");
+        else
+                check_take_back(dec, record, SERVICE_FD_STORE);
+}
+
 static void check_restart(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
         bool at_delay =
@@ -228,6 +241,7 @@ void check_service(struct decoder *dec, struct record *record) {
         check_listen(dec, record);
         check_output(dec, record, SERVICE_STDERR);
         check_output(dec, record, SERVICE_STDOUT);
+        check_fd_store(dec, record);
         check_restart(dec, record);
         check_workers(dec, record);
         check_admission(dec, record);

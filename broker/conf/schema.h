@@ -77,6 +77,8 @@ enum service_key {
         SERVICE_READY,
         SERVICE_START_TIMEOUT,
         SERVICE_ON_CHANGE,
+        SERVICE_WATCHDOG,
+        SERVICE_FD_STORE,
         SERVICE_USER,
         SERVICE_GROUP,
         SERVICE_GROUP_ADD,

@@ -35,12 +35,6 @@ enum restart_kind {
         RESTART_N,
 };
 
-enum ready_kind {
-        READY_EXEC, /* as soon as it runs */
-        READY_NOTIFY,
-        READY_N,
-};
-
 /* What a reload does to a running server whose definition has changed. */
 enum on_change {
         ON_CHANGE_RESTART,
@@ -53,6 +47,12 @@ enum kill_mode {
         KILL_GROUP,
         KILL_PROCESS,
         KILL_N,
+};
+
+enum ready_kind {
+        READY_EXEC,   /* once it is started */
+        READY_NOTIFY, /* once it says so (sd_notify(3)) */
+        READY_N,
 };
 
 enum when_full {
@@ -249,6 +249,8 @@ struct service_def {
         enum ready_kind ready;
         usec_t start_timeout;
         enum on_change on_change;
+        usec_t watchdog; /* USEC_INFINITY: none */
+        int fd_store;    /* how many descriptors it may store */
 
         /* 3.3 */
         char *user;  /* NAME, UID or USER:GROUP; NULL: the broker's own */
@@ -312,6 +314,11 @@ struct def_set {
         size_t count;
         struct strlist files; /* owns the file names all marks point to */
 };
+
+/* Whether its servers have something to say to us. */
+static inline bool service_def_is_supervised(const struct service_def *def) {
+        return def->ready == READY_NOTIFY || def->watchdog != USEC_INFINITY || def->fd_store > 0;
+}
 
 struct mark service_def_mark(const struct service_def *def, struct place place);
 

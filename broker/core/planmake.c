@@ -7,6 +7,7 @@
 #include "net/connenv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -173,6 +174,11 @@ static bool has_placeholders(const struct service_def *def, const char *entry) {
         return strlist_has(&def->environment, entry);
 }
 
+void planmake_add_fd_names(const struct planmake_request *request, struct buf *out) {
+        for (size_t i = 0; i < request->fd_count; i++)
+                buf_printf(out, "%s%s", i > 0 ? ":" : "", request->fd_names[i]);
+}
+
 static int add_listen_variables(const struct planmake_request *request, struct plan_words *env) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         int r;
@@ -183,9 +189,31 @@ static int add_listen_variables(const struct planmake_request *request, struct p
                 return r;
         buf_clear(&text);
         buf_add_string(&text, "LISTEN_FDNAMES=");
-        for (size_t i = 0; i < request->fd_count; i++)
-                buf_printf(&text, "%s%s", i > 0 ? ":" : "", request->fd_names[i]);
+        planmake_add_fd_names(request, &text);
         return buf_failed(&text) ? err_raise(-ENOMEM) : plan_words_add(env, buf_text(&text), false);
+}
+
+/* Whether LISTEN_FDS and LISTEN_FDNAMES are the same at each start; else the handoff adds them. */
+static bool has_listen_variables(const struct service_def *def) {
+        return def->handoff == HANDOFF_FDS && def->fd_store == 0;
+}
+
+/* sd_notify(3), sd_watchdog_enabled(3). */
+static int add_supervision_variables(const struct planmake_request *request, struct plan_words *env) {
+        const struct service_def *def = request->def;
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        int r = 0;
+
+        if (request->notify_socket) {
+                buf_printf(&text, "NOTIFY_SOCKET=%s", request->notify_socket);
+                r = buf_failed(&text) ? err_raise(-ENOMEM) : plan_words_add(env, buf_text(&text), false);
+        }
+        if (r < 0 || def->watchdog == USEC_INFINITY)
+                return r;
+        buf_clear(&text);
+        buf_printf(&text, "WATCHDOG_USEC=%" PRIu64, def->watchdog);
+        r = buf_failed(&text) ? err_raise(-ENOMEM) : plan_words_add(env, buf_text(&text), false);
+        return r < 0 ? r : plan_words_add(env, "WATCHDOG_PID=${pid}", true);
 }
 
 static int make_env(const struct planmake_request *request, struct launch_plan *plan) {
@@ -195,7 +223,7 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
 
         r = collect_own(request, &plan->creds, &own);
         if (r == 0 && own.count == 0 && request->def->pass_environment.all && request->def->handoff != HANDOFF_FDS &&
-            base->count > 0) {
+            !service_def_is_supervised(request->def) && base->count > 0) {
                 plan_words_share(&plan->env, base->items, base->count);
                 return 0;
         }
@@ -205,10 +233,11 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
         for (size_t i = 0; i < own.count && r == 0; i++)
                 r = has_placeholders(request->def, own.items[i]) ? add_word(&plan->env, own.items[i], request)
                                                                  : plan_words_add(&plan->env, own.items[i], false);
-        if (r == 0 && request->def->handoff == HANDOFF_FDS) {
+        if (r == 0 && has_listen_variables(request->def))
                 r = add_listen_variables(request, &plan->env);
-                plan->listen_pid = true;
-        }
+        if (r == 0 && service_def_is_supervised(request->def))
+                r = add_supervision_variables(request, &plan->env);
+        plan->listen_pid = request->def->handoff == HANDOFF_FDS;
         return r;
 }
 

@@ -24,11 +24,15 @@ struct planmake_request {
         const struct service_def *def;
         const char *const *fd_names; /* of the sockets, in their order */
         size_t fd_count;
+        const char *notify_socket; /* for NOTIFY_SOCKET; NULL: there is none */
 };
 
 /* Makes the plan of REQUEST. What is wrong with the definition goes to DIAG: then -EINVAL. Otherwise 0 or -ENOMEM. A
  * program that does not exist is a warning: plan->path stays NULL. */
 int planmake(const struct planmake_request *request, struct launch_plan *ret, struct diag *diag);
+
+/* Adds what LISTEN_FDNAMES says of the sockets. */
+void planmake_add_fd_names(const struct planmake_request *request, struct buf *out);
 
 /* Looks for the program again. Returns 0 with plan->path set, or a negative errno of plan_find_program(). */
 int planmake_find_program(struct launch_plan *plan);

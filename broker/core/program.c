@@ -1,16 +1,47 @@
 #include "core/program.h"
 
 #include "base/err.h"
+#include "core/fdstore.h"
 #include "core/manager.h"
 #include "core/service.h"
 
 #include <errno.h>
 #include <string.h>
 
+static void store_free(struct handoff_store *store) {
+        if (!store)
+                return;
+        free(store->listener_names);
+        free(store);
+}
+
+static int list_stored(void *userdata, struct handoff_stored **ret, size_t *ret_count) {
+        const struct program *program = userdata;
+
+        return fdstore_list(program->service->fdstore, ret, ret_count);
+}
+
+/* Whoever gets back what was stored is told about all descriptors at the start. */
+static int make_store(struct program *program, const struct planmake_request *request) {
+        AUTO(buf_deinit) struct buf names = BUF_NULL;
+
+        if (request->def->fd_store == 0)
+                return 0;
+        program->store = calloc(1, sizeof(*program->store));
+        if (!program->store)
+                return err_raise(-ENOMEM);
+        planmake_add_fd_names(request, &names);
+        program->store->listener_names = buf_failed(&names) ? NULL : strdup(buf_text(&names));
+        program->store->list = list_stored;
+        program->store->userdata = program;
+        return program->store->listener_names ? 0 : err_raise(-ENOMEM);
+}
+
 struct program *program_free(struct program *program) {
         if (!program)
                 return NULL;
         list_remove(&program->link);
+        program->notifier = notifier_free(program->notifier);
         program->handoff = handoff_close(program->handoff);
         output_deinit(&program->err);
         output_deinit(&program->out);
@@ -27,6 +58,7 @@ bool program_sweep(struct list *buried, struct launcher *launcher) {
                 list_remove(&program->link);
                 plan_deinit(&program->plan);
                 free(program->listeners);
+                store_free(program->store);
                 free(program);
         }
         return false;
@@ -59,6 +91,7 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .stderr_fd = HANDOFF_FD_INHERIT,
                 .listeners = program->listeners,
                 .listener_count = request->listener_count,
+                .store = program->store,
                 .events = request->events,
                 .userdata = program,
         };
@@ -86,6 +119,19 @@ static int open_outputs(struct program *program, const struct service_def *def, 
         return -EINVAL;
 }
 
+static int make_plan(struct program *program, const struct planmake_request *request, struct diag *diag) {
+        struct planmake_request complete = *request;
+        int r;
+
+        if (service_def_is_supervised(request->def)) {
+                r = notifier_new(program, program->service->manager->event, &program->notifier);
+                if (r < 0)
+                        return r;
+                complete.notify_socket = program->notifier->socket.name;
+        }
+        return planmake(&complete, &program->plan, diag);
+}
+
 int program_new(const struct program_request *request, struct program **ret, struct diag *diag) {
         struct program *program = calloc(1, sizeof(*program));
         int r;
@@ -104,7 +150,9 @@ int program_new(const struct program_request *request, struct program **ret, str
         }
         if (request->listener_count > 0)
                 memcpy(program->listeners, request->listeners, request->listener_count * sizeof(*program->listeners));
-        r = planmake(&request->plan, &program->plan, diag);
+        r = make_plan(program, &request->plan, diag);
+        if (r == 0)
+                r = make_store(program, &request->plan);
         if (r == 0)
                 r = open_outputs(program, request->plan.def, diag);
         if (r == 0)

@@ -2,6 +2,7 @@
  * processes. A reload makes a new one; the old one stays with its service until its last process has ended. */
 #pragma once
 
+#include "core/notifier.h"
 #include "core/output.h"
 #include "core/planmake.h"
 #include "handoff/handoff.h"
@@ -16,6 +17,8 @@ struct program {
         struct output err;
         struct handoff *handoff;
         int *listeners;
+        struct handoff_store *store; /* NULL: fd_store is 0 */
+        struct notifier *notifier;   /* NULL: its servers have nothing to say to us */
 };
 
 struct program_request {

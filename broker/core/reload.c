@@ -6,6 +6,7 @@
 #include "core/access.h"
 #include "core/arrival.h"
 #include "core/change.h"
+#include "core/fdstore.h"
 #include "core/servicefsm.h"
 
 #include <malloc.h>
@@ -112,6 +113,8 @@ static void commit_change(struct reload *reload, struct change *change) {
         service_set_program(service, take_ptr(change->program));
         service->def = take_ptr(change->def);
         take_admission(service, change, old_def);
+        if (service->def->fd_store == 0)
+                service->fdstore = fdstore_free(service->fdstore);
         /* Accepted under the old definition, and no program takes any now: nobody can serve them. */
         if (service->def->wait || service->def->sensor > 0)
                 arrival_drop_all(service);

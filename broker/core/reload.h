@@ -27,6 +27,6 @@ void reload_from(struct manager *manager, const struct strlist *paths);
 /* Makes the plan of every service of SET, without sockets, only to see whether it can be made: for `broker check`. */
 void reload_check(const struct def_set *set, struct diag *diag);
 
-/* Opens the sockets of SERVICES, all workers of one, which were halted. What is wrong goes to DIAG, and they stay as they
- * are; otherwise true. */
+/* Opens the sockets of SERVICES, all workers of one, which were halted. What is wrong goes to DIAG, and they stay as
+ * they are; otherwise true. */
 bool reload_reopen(struct manager *manager, struct service *const *services, size_t count, struct diag *diag);

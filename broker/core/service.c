@@ -7,6 +7,7 @@
 #include "core/access.h"
 #include "core/arrival.h"
 #include "core/command.h"
+#include "core/fdstore.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
 
@@ -73,6 +74,7 @@ struct service *service_free(struct service *service) {
         arrival_drop_all(service);
         service->program = program_free(service->program);
         service_close_ports(service);
+        service->fdstore = fdstore_free(service->fdstore);
         limits_deinit(&service->admission.limits);
         service->admission.access = access_free(service->admission.access);
         service_def_free(service->def);
@@ -111,6 +113,8 @@ int service_start_server(struct service *service) {
                 r = handoff->ops->start_server(handoff);
         if (r < 0)
                 return r;
+        if (service->program->notifier)
+                notifier_begin(service->program->notifier);
         service->counters.starts++;
         for (size_t i = 0; i < service->port_count; i++)
                 service->ports[i]->shared = true;
@@ -239,10 +243,9 @@ static void on_started(void *userdata, struct handoff *handoff UNUSED, const str
 }
 
 static void log_end(const struct service *service, const struct process_end *end) {
-        static const char *const reasons[] = {
-                [PROCESS_ENDED] = NULL,
-                [PROCESS_STOPPED] = "stopped",
-                [PROCESS_OVERRAN] = "max_runtime",
+        static const char *const reasons[PROCESS_REASON_N] = {
+                [PROCESS_ENDED] = NULL,           [PROCESS_STOPPED] = "stopped", [PROCESS_OVERRAN] = "max_runtime",
+                [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle",
         };
         char peer[CONNECTION_PEER_MAX], status[EXITINFO_TEXT_MAX];
         bool unexpected = end->launch_failed ||
@@ -263,6 +266,13 @@ static void log_end(const struct service *service, const struct process_end *end
                            LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
                            LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
                 end->connection ? "connection ended" : "server ended");
+}
+
+static void on_ending(void *userdata, struct handoff *handoff UNUSED) {
+        const struct program *program = userdata;
+
+        if (program->notifier)
+                notifier_end(program->notifier);
 }
 
 static void on_ended(void *userdata, struct handoff *handoff, const struct process_end *end) {
@@ -292,5 +302,6 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
 
 const struct handoff_events service_handoff_events = {
         .started = on_started,
+        .ending = on_ending,
         .ended = on_ended,
 };

@@ -11,6 +11,7 @@
 
 #include <uthash.h>
 
+struct fdstore;
 struct manager;
 
 enum service_state {
@@ -92,6 +93,8 @@ struct service {
         enum process_reason last_reason;
         usec_t last_runtime;
         bool last_launch_failed;
+
+        struct fdstore *fdstore; /* owned; NULL: nothing was stored yet */
 
         struct admission admission;
         struct list held; /* accepted connections that a shortage keeps from going on */

@@ -23,6 +23,12 @@ int handoff_open(enum handoff_type type, const struct handoff_setup *setup, stru
         return 0;
 }
 
+static void on_process_ending(void *userdata, struct process *process UNUSED) {
+        struct handoff *handoff = userdata;
+
+        handoff->setup.events->ending(handoff->setup.userdata, handoff);
+}
+
 static void on_process_end(void *userdata, struct process *process) {
         struct handoff *handoff = userdata;
 
@@ -35,6 +41,7 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
         const struct process_order order = {
                 .request = request,
                 .policy = handoff->setup.policy,
+                .on_ending = on_process_ending,
                 .on_end = on_process_end,
                 .userdata = handoff,
         };

@@ -26,9 +26,27 @@ struct handoff;
 struct handoff_events {
         /* A program was started; CONNECTION is the one it serves, or NULL for a server. */
         void (*started)(void *userdata, struct handoff *handoff, const struct process *process);
+        /* It is about to end: what it said before can still be told from what others say. */
+        void (*ending)(void *userdata, struct handoff *handoff);
         /* It has ended. The connection it served, if any, belongs to the callee again. The handoff may be closed by the
          * callee when it has no processes left. */
         void (*ended)(void *userdata, struct handoff *handoff, const struct process_end *end);
+};
+
+/* A descriptor that a server gets beside its listening sockets. */
+struct handoff_stored {
+        const char *name; /* for LISTEN_FDNAMES */
+        int fd;
+};
+
+/* Where these come from. Then the plan says nothing of LISTEN_FDS and LISTEN_FDNAMES, which differ from start to
+ * start. */
+struct handoff_store {
+        char *listener_names; /* of the listening sockets, with colons between them; "" where there are none */
+        /* What there is now: names and descriptors are borrowed until the loop goes on, the array is the caller's to
+         * free. Returns 0 or a negative errno. */
+        int (*list)(void *userdata, struct handoff_stored **ret, size_t *ret_count);
+        void *userdata;
 };
 
 struct handoff_setup {
@@ -41,6 +59,7 @@ struct handoff_setup {
         int stderr_fd;
         const int *listeners; /* in the order they are to be handed over */
         size_t listener_count;
+        const struct handoff_store *store; /* NULL: nothing can be stored; for HANDOFF_TYPE_LISTENERS without stdio */
         const struct handoff_events *events;
         void *userdata;
 };

@@ -14,10 +14,33 @@
 
 #define IDLE_MAX 256 /* process objects kept for later; more connections at once allocate */
 
+/* Groups that have the rest of their grace period, each with a descriptor; one more gets SIGKILL at once. */
+#define REMAINS_MAX 256
+
+/* Linux 6.9: the signal is for the process group of that pid, which a pidfd knows even when the process has ended: as
+ * long as the group has members the number is theirs, and afterwards the pidfd stands for nobody. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
+/* A process group whose leader has ended, and been waited for. */
+struct remains {
+        struct list link;
+        struct process_host *host;
+        int pidfd; /* of the leader that was */
+        sd_event_source *timer;
+};
+
+/* Returns 0; -ESRCH, there is no such process; -EINVAL, the kernel does not know FLAGS; or another negative errno. */
+static int send_signal(int pidfd, int signal, unsigned flags) {
+        return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, flags) < 0 ? -errno : 0;
+}
+
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd) {
         *host = (struct process_host){.event = event, .launcher = launcher, .null_fd = null_fd};
         list_init(&host->idle);
         list_init(&host->running);
+        list_init(&host->remains);
 }
 
 struct process *process_host_find(struct process_host *host, pid_t pid) {
@@ -40,7 +63,59 @@ static struct process *process_free(struct process *process) {
         return NULL;
 }
 
+static struct remains *remains_free(struct remains *remains) {
+        if (!remains)
+                return NULL;
+        if (!list_is_empty(&remains->link))
+                remains->host->remains_count--;
+        list_remove(&remains->link);
+        remains->timer = sd_event_source_disable_unref(remains->timer);
+        remains->pidfd = fd_close(remains->pidfd);
+        free(remains);
+        return NULL;
+}
+
+size_t process_host_sweep(struct process_host *host) {
+        struct remains *remains;
+
+        list_for_each(remains, &host->remains, link)
+                if (send_signal(remains->pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
+                        remains_free(remains);
+        return host->remains_count;
+}
+
+static int remains_on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
+        struct remains *remains = userdata;
+
+        send_signal(remains->pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
+        remains_free(remains);
+        return 0;
+}
+
+/* A group whose leader, that of OWN_PIDFD, has ended although it was the whole group that was told to. What cannot be
+ * remembered, for want of memory, gets SIGKILL now rather than never. */
+static void remains_keep(struct process_host *host, int own_pidfd, usec_t until) {
+        AUTO(fd_closep) int pidfd = own_pidfd;
+        struct remains *remains;
+
+        if (send_signal(pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
+                return;
+        remains = until > clock_monotonic() && host->remains_count < REMAINS_MAX ? calloc(1, sizeof(*remains)) : NULL;
+        if (!remains ||
+            sd_event_add_time(host->event, &remains->timer, CLOCK_MONOTONIC, until, 0, remains_on_timer, remains) < 0) {
+                send_signal(pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
+                free(remains);
+                return;
+        }
+        remains->host = host;
+        remains->pidfd = take_fd(pidfd);
+        list_init(&remains->link);
+        list_append(&host->remains, &remains->link);
+        host->remains_count++;
+}
+
 void process_host_deinit(struct process_host *host) {
+        struct remains *remains;
         struct process *process;
 
         if (!host->event)
@@ -48,6 +123,10 @@ void process_host_deinit(struct process_host *host) {
         list_for_each(process, &host->idle, link)
                 process_free(process);
         host->idle_count = 0;
+        list_for_each(remains, &host->remains, link) {
+                send_signal(remains->pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
+                remains_free(remains);
+        }
 }
 
 static void process_retire(struct process *process) {
@@ -61,26 +140,65 @@ static void process_retire(struct process *process) {
         host->idle_count++;
 }
 
+/* How it ended. False: it has not. */
+static bool process_ask_end(struct process *process, struct exitinfo *ret) {
+        siginfo_t info = {.si_pid = 0};
+
+        *ret = (struct exitinfo){.code = EXITINFO_UNKNOWN};
+        if (waitid(P_PIDFD, (id_t)process->launched.pidfd, &info, WEXITED | WNOHANG) < 0)
+                return errno == ECHILD;
+        if (info.si_pid == 0)
+                return false;
+        *ret = (struct exitinfo){.code = info.si_code, .status = info.si_status};
+        return true;
+}
+
+/* When those it was told to end with get SIGKILL; USEC_INFINITY: they do not. */
+static usec_t process_remains_until(const struct process *process) {
+        usec_t until;
+
+        if (process->reason == PROCESS_ENDED || process->policy.process_only)
+                return USEC_INFINITY;
+        if (process->killed)
+                return 0;
+        if (!process->timer || sd_event_source_get_enabled(process->timer, NULL) <= 0 ||
+            sd_event_source_get_time(process->timer, &until) < 0)
+                return USEC_INFINITY;
+        return until;
+}
+
+static void process_leave_remains(struct process *process) {
+        int fds[] = {take_fd(process->launched.pidfd), take_fd(process->group_pidfd)};
+        usec_t until = process_remains_until(process);
+
+        for (size_t i = 0; i < LENGTH_OF(fds); i++)
+                if (until != USEC_INFINITY && fds[i] >= 0)
+                        remains_keep(process->host, fds[i], until);
+                else
+                        fd_close(fds[i]);
+}
+
 static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
         struct process *process = userdata;
         struct process_end end = {
-                .pid = process->launched.pid,
                 .started_at = process->started_at,
                 .ended_at = clock_monotonic(),
                 .reason = process->reason,
                 .killed = process->killed,
                 .connection = process->connection,
         };
-        siginfo_t info = {.si_pid = 0};
 
-        if (waitid(P_PIDFD, (id_t)process->launched.pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+        process->on_ending(process->userdata, process);
+        if (!process_ask_end(process, &end.exit))
                 return 0;
-        end.exit = (struct exitinfo){.code = info.si_code, .status = info.si_status};
-        end.launch_failed = launcher_failure(process->host->launcher, &process->launched, &end.failure);
+        end.pid = process->launched.pid;
+        /* Of an adopted process that was settled when it was adopted. */
+        if (process->group_pidfd < 0)
+                end.launch_failed = launcher_failure(process->host->launcher, &process->launched, &end.failure);
         sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
+        process_leave_remains(process);
         if (process->timer)
                 sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
-        process->launched.pidfd = fd_close(process->launched.pidfd);
         process->end = &end;
         list_remove(&process->link);
         list_remove(&process->host_link);
@@ -104,8 +222,11 @@ static int process_on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED,
 static void process_arm_timer(struct process *process, usec_t after) {
         usec_t at = clock_monotonic() + after;
 
-        if (after == USEC_INFINITY)
+        if (after == USEC_INFINITY) {
+                if (process->timer)
+                        sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
                 return;
+        }
         if (!process->timer) {
                 sd_event_add_time(process->host->event, &process->timer, CLOCK_MONOTONIC, at, 1, process_on_timer,
                                   process);
@@ -124,6 +245,7 @@ static int process_new(struct process_host *host, struct process **ret) {
         list_init(&process->host_link);
         process->host = host;
         process->launched.pidfd = -EBADF;
+        process->group_pidfd = -EBADF;
         *ret = process;
         return 0;
 }
@@ -175,11 +297,14 @@ int process_start(struct process_host *host, const struct process_order *order, 
                 return r;
         }
         list_append(&host->running, &process->host_link);
+        process->group = process->launched.pid;
+        process->group_pidfd = -EBADF;
         process->connection = NULL;
         process->policy = order->policy;
         process->started_at = clock_monotonic();
         process->reason = PROCESS_ENDED;
         process->killed = false;
+        process->on_ending = order->on_ending;
         process->on_end = order->on_end;
         process->userdata = order->userdata;
         process->end = NULL;
@@ -188,11 +313,30 @@ int process_start(struct process_host *host, const struct process_order *order, 
         return 0;
 }
 
+/* Its main process has changed: that one, with the group it leads, and the group of the one we started. A number is
+ * used only where it is known whose it is: the main process was not waited for, so its own is its own. */
+static void process_kill_adopted(struct process *process, int signal) {
+        pid_t main = process->launched.pid, group = getpgid(main);
+
+        if (send_signal(process->group_pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP) == -EINVAL &&
+            group == process->group && send_signal(process->launched.pidfd, 0, 0) == 0)
+                kill(-group, signal);
+        if (group == process->group)
+                return;
+        if (group == main && send_signal(process->launched.pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+                return;
+        send_signal(process->launched.pidfd, signal, 0);
+}
+
 void process_kill(struct process *process, int signal) {
+        if (process->group_pidfd >= 0 && !process->policy.process_only) {
+                process_kill_adopted(process, signal);
+                return;
+        }
         /* Every program leads a session, so its group has its number; a child that has not got that far yet is asked
          * directly, and ends when it unblocks its signals. */
         if (process->policy.process_only || kill(-process->launched.pid, signal) < 0)
-                syscall(SYS_pidfd_send_signal, process->launched.pidfd, signal, NULL, 0);
+                send_signal(process->launched.pidfd, signal, 0);
 }
 
 void process_stop(struct process *process, enum process_reason reason) {
@@ -207,8 +351,60 @@ void process_stop(struct process *process, enum process_reason reason) {
         process_arm_timer(process, process->policy.stop_grace_period);
 }
 
+int process_adopt_main(struct process *process, pid_t pid, int own_pidfd) {
+        AUTO(fd_closep) int pidfd = own_pidfd;
+        int old = process->launched.pidfd, r;
+
+        if (pid == process->launched.pid)
+                return 0;
+        r = sd_event_source_set_io_fd(process->exit_source, pidfd);
+        if (r < 0)
+                return err_raise(r);
+        if (process->group_pidfd < 0) {
+                /* A program that says so was executed: the answer is no, and its slot is free from now on. */
+                launcher_failure(process->host->launcher, &process->launched, &(struct launch_failure){0});
+                process->group_pidfd = old;
+        } else {
+                fd_close(old);
+        }
+        process->launched.pid = pid;
+        process->launched.pidfd = take_fd(pidfd);
+        return 0;
+}
+
+struct kinship_family process_family(const struct process *process) {
+        struct kinship_family family = {
+                .main = process->launched.pid,
+                .main_pidfd = process->launched.pidfd,
+                .sessions = {process->group},
+        };
+        pid_t session;
+
+        if (process->group_pidfd < 0)
+                return family;
+        session = getsid(process->launched.pid);
+        /* The session of a process that nobody has waited for yet. That of the one we started may be none any more, and
+         * its number somebody else's, unless its group has members. */
+        family.sessions[0] = session > 0 ? session : 0;
+        if (session != process->group && send_signal(process->group_pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+                family.sessions[1] = process->group;
+        return family;
+}
+
+void process_extend_timeout(struct process *process, usec_t after) {
+        usec_t now = clock_monotonic(), at, due;
+
+        if (!process->timer || sd_event_source_get_enabled(process->timer, NULL) <= 0 ||
+            sd_event_source_get_time(process->timer, &due) < 0)
+                return;
+        at = after > USEC_INFINITY - 1 - now ? USEC_INFINITY - 1 : now + after;
+        if (at > due)
+                sd_event_source_set_time(process->timer, at);
+}
+
 void process_abandon(struct process *process) {
         sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
         fd_close(process->launched.pidfd);
+        fd_close(process->group_pidfd);
         process_free(process);
 }

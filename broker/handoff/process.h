@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "proc/exitinfo.h"
+#include "proc/kinship.h"
 #include "proc/launch.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct process_host {
         struct list running;       /* all that run, by host_link */
         struct list idle;          /* process objects waiting to be used again */
         size_t idle_count;
+        struct list remains; /* groups whose leader has ended, see process_host_sweep() */
+        size_t remains_count;
 };
 
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd);
@@ -27,6 +30,12 @@ void process_host_deinit(struct process_host *host);
 
 /* The running process with this pid, or NULL: then it is an orphan that has become our child. */
 struct process *process_host_find(struct process_host *host, pid_t pid);
+
+/* What is left of process groups that were told to end, and whose leader has: their members have the rest of the grace
+ * period, then they get SIGKILL. Forgets those that have no members any more; to be called when orphans were reaped.
+ * Returns how many groups are left. Needs Linux 6.9, where a pidfd stands for a group: a number could be somebody
+ * else's by then. Before, there are none, and such members live on. */
+size_t process_host_sweep(struct process_host *host);
 
 struct process_policy {
         int stop_signal;
@@ -39,13 +48,19 @@ enum process_reason {
         PROCESS_ENDED,   /* by itself */
         PROCESS_STOPPED, /* we told it to */
         PROCESS_OVERRAN, /* max_runtime was over */
+        PROCESS_LATE,    /* it was not ready within start_timeout */
+        PROCESS_SILENT,  /* it did not say in time that it lives: watchdog */
+        PROCESS_IDLE,    /* nobody used it for idle_stop */
+        PROCESS_REASON_N,
 };
 
 struct process {
         struct list link;      /* in its owner's list, or the host's idle ones */
         struct list host_link; /* among the host's running ones */
         struct process_host *host;
-        struct launched launched;
+        struct launched launched;      /* of its main process, if that is another one than we started, too */
+        pid_t group;                   /* of the process we started: its group, and its session */
+        int group_pidfd;               /* of that, where its main process is another one; else -EBADF */
         struct connection *connection; /* the one it serves; NULL for a server. Not touched here */
         struct process_policy policy;
         usec_t started_at; /* monotonic */
@@ -53,6 +68,7 @@ struct process {
         bool killed;                  /* the grace period was not enough */
         sd_event_source *exit_source; /* disabled while idle */
         sd_event_source *timer;       /* max_runtime, or the grace period; NULL until first needed */
+        void (*on_ending)(void *userdata, struct process *process);
         void (*on_end)(void *userdata, struct process *process);
         void *userdata;
         struct process_end *end; /* valid inside on_end */
@@ -73,6 +89,9 @@ struct process_end {
 struct process_order {
         const struct launch_request *request;
         struct process_policy policy;
+        /* It has ended, but is there still as far as the kernel is concerned, so that others can be asked about it; it
+         * may get another main process here, and go on. */
+        void (*on_ending)(void *userdata, struct process *process);
         void (*on_end)(void *userdata, struct process *process); /* called once; the object is idle afterwards */
         void *userdata;
 };
@@ -86,6 +105,19 @@ void process_stop(struct process *process, enum process_reason reason);
 
 /* Sends SIGNAL likewise. */
 void process_kill(struct process *process, int signal);
+
+/* Says that PID is its main process from now on: its end is the program's. The caller has found that PID belongs to it.
+ * Signals go to its group, the new main process, and the group that one leads. The old main process is left to itself,
+ * and to whoever reaps orphans. How the new one ends can be known only where it has become our child; else its exitinfo
+ * is unknown. OWN_PIDFD is consumed. Returns 0 or a negative errno, when nothing has changed. */
+int process_adopt_main(struct process *process, pid_t pid, int own_pidfd);
+
+/* Who belongs to it, now: to be asked each time. */
+struct kinship_family process_family(const struct process *process);
+
+/* What runs out next, max_runtime or the grace period, does so after that long from now at the earliest (sd_notify(3),
+ * EXTEND_TIMEOUT_USEC). */
+void process_extend_timeout(struct process *process, usec_t after);
 
 /* Stops watching it and frees the object; the program goes on. */
 void process_abandon(struct process *process);

@@ -6,6 +6,10 @@
 void exitinfo_format(const struct exitinfo *info, char text[EXITINFO_TEXT_MAX]) {
         const char *name;
 
+        if (info->code == EXITINFO_UNKNOWN) {
+                snprintf(text, EXITINFO_TEXT_MAX, "unknown");
+                return;
+        }
         if (info->code == CLD_EXITED) {
                 snprintf(text, EXITINFO_TEXT_MAX, "exit:%d", info->status);
                 return;
@@ -18,5 +22,7 @@ void exitinfo_format(const struct exitinfo *info, char text[EXITINFO_TEXT_MAX]) 
 }
 
 int exitinfo_shell_status(const struct exitinfo *info) {
+        if (info->code == EXITINFO_UNKNOWN)
+                return 0;
         return info->code == CLD_EXITED ? info->status : 128 + info->status;
 }
