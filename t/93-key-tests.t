@@ -50,6 +50,7 @@ broker                      75-log.t
 broker.log                  75-log.t
 broker.log.format           75-log.t
 broker.log.level            75-log.t
+broker.idle_exit            68-idle-exit.t
 defaults                    12-sections.t
 services                    00-cli.t
 enabled                     12-sections.t
@@ -59,6 +60,7 @@ handoff                     20-per-connection.t
 command                     20-per-connection.t
 start                       21-shared-listener.t
 workers                     22-workers.t
+idle_stop                   67-idle-stop.t
 stop_signal                 12-sections.t
 stop_grace_period           20-per-connection.t
 kill_mode                   61-process-keys.t

@@ -203,6 +203,46 @@ static void check_restart(struct decoder *dec, struct record *record) {
                 check_take_back(dec, record, SERVICE_RESTART);
 }
 
+/* Whether the kernel tells who is connected to it (net/sockdiag.h). What an inherited socket is, shows later. */
+static bool has_connections(const struct addr *addr) {
+        if (addr->form == ADDR_INHERITED)
+                return true;
+        if (addr->sockaddr.sa.sa_family != AF_UNIX && addr->protocol != 0 && addr->protocol != IPPROTO_TCP &&
+            addr->protocol != IPPROTO_MPTCP)
+                return false;
+        return addr_is_connectable(addr) && (addr_is_ip(addr) || addr->sockaddr.sa.sa_family == AF_UNIX);
+}
+
+static void check_idle_stop(struct decoder *dec, struct record *record) {
+        const struct service_def *def = record->def;
+        const struct check_place place = CHECK_KEY(SERVICE_IDLE_STOP);
+        bool written = check_is_written(record, SERVICE_IDLE_STOP);
+
+        if (record->bad[SERVICE_IDLE_STOP] || def->idle_stop == USEC_INFINITY)
+                return;
+        if (!record->bad[SERVICE_MAIN] && def->main) {
+                if (written)
+                        check_error(dec, record, place,
+                                    "contradicts main: yes, with which the broker ends when the server does");
+                else
+                        check_take_back(dec, record, SERVICE_IDLE_STOP);
+                return;
+        }
+        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN]; i++) {
+                const struct listen_def *listen = &def->listen.items[i];
+
+                if (listen->addrs.count == 0 || has_connections(&listen->addrs.items[0]))
+                        continue;
+                if (written)
+                        check_error(dec, record, place,
+                                    "goes by connections of TCP and AF_UNIX sockets, and '%s' is none of them",
+                                    quote_text(listen->address).text);
+                else
+                        check_take_back(dec, record, SERVICE_IDLE_STOP);
+                return;
+        }
+}
+
 static struct place place_of(const struct decoder *dec, const struct record *record, enum service_key id) {
         const struct mark mark = decode_mark(dec, record->values[id] ? record->values[id] : record->name);
 
@@ -230,6 +270,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
         def->places.group = place_of(dec, record, SERVICE_GROUP);
         def->places.group_add = place_of(dec, record, SERVICE_GROUP_ADD);
         def->places.root_dir = place_of(dec, record, SERVICE_ROOT_DIR);
+        def->places.idle_stop = place_of(dec, record, SERVICE_IDLE_STOP);
         def->places.oom_score_adj = place_of(dec, record, SERVICE_OOM_SCORE_ADJ);
 }
 
@@ -244,6 +285,7 @@ void check_service(struct decoder *dec, struct record *record) {
         check_fd_store(dec, record);
         check_restart(dec, record);
         check_workers(dec, record);
+        check_idle_stop(dec, record);
         check_admission(dec, record);
         check_placeholders(dec, record);
         check_variables(dec, record);

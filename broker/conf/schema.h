@@ -79,6 +79,7 @@ enum service_key {
         SERVICE_ON_CHANGE,
         SERVICE_WATCHDOG,
         SERVICE_FD_STORE,
+        SERVICE_IDLE_STOP,
         SERVICE_USER,
         SERVICE_GROUP,
         SERVICE_GROUP_ADD,

@@ -286,6 +286,18 @@ static const struct key activation_keys[] = {
                            "old one when that is ready; keep lets it go on until it ends by itself.",
                 .example = "replace",
         },
+        {
+                .name = "idle_stop",
+                .id = SERVICE_IDLE_STOP,
+                .type = &type_duration,
+                .offset = FIELD(idle_stop),
+                .scope = SCOPE_SERVER,
+                .lenient = true,
+                .min = 100000,
+                .fallback = "infinity",
+                .meaning = "How long after its last connection the server is stopped; the next one starts it again.",
+                .example = "5min",
+        },
 };
 
 const struct key_group group_listen = {"Sockets", listen_key, LENGTH_OF(listen_key)};

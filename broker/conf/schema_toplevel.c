@@ -50,6 +50,16 @@ static const struct key broker_keys[] = {
                 .meaning = "What the broker logs, and how.",
                 .example = "{format: json, level: debug}",
         },
+        {
+                .name = "idle_exit",
+                .type = &type_duration,
+                .offset = offsetof(struct broker_def, idle_exit),
+                .min = 1000,
+                .fallback = "infinity",
+                .meaning = "How long after the end of the last program and connection the broker itself ends, with "
+                           "status 0.",
+                .example = "10min",
+        },
 };
 
 static const struct key_group broker_group = {NULL, broker_keys, LENGTH_OF(broker_keys)};

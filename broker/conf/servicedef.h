@@ -171,6 +171,7 @@ struct places {
         struct place group_add;
         struct place root_dir;
         struct place oom_score_adj;
+        struct place idle_stop;
 };
 
 /* One exception of `per_source`. */
@@ -249,8 +250,9 @@ struct service_def {
         enum ready_kind ready;
         usec_t start_timeout;
         enum on_change on_change;
-        usec_t watchdog; /* USEC_INFINITY: none */
-        int fd_store;    /* how many descriptors it may store */
+        usec_t watchdog;  /* USEC_INFINITY: none */
+        int fd_store;     /* how many descriptors it may store */
+        usec_t idle_stop; /* USEC_INFINITY: never */
 
         /* 3.3 */
         char *user;  /* NAME, UID or USER:GROUP; NULL: the broker's own */
@@ -304,6 +306,7 @@ struct service_def {
 struct broker_def {
         enum log_format log_format;
         enum log_level log_level;
+        usec_t idle_exit; /* USEC_INFINITY: never */
 };
 
 /* Everything that was read: all files of all -c options. */

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "core/access.h"
+#include "core/idle.h"
 
 #include <errno.h>
 #include <string.h>
@@ -318,6 +319,10 @@ void change_begin(struct reload *reload, struct change *change) {
                 if (!port->stays && port_begin(port, &why) < 0)
                         report(reload, change, port->next_listen_index, buf_text(&why));
         }
+        if (change->same_program)
+                idle_check(change->def, change->service->ports, change->service->port_count, reload->diag);
+        else if (!change->first)
+                idle_check(change->def, change->ports, change->port_count, reload->diag);
 }
 
 void change_discard(struct change *change) {

@@ -89,6 +89,7 @@ void manager_deinit(struct manager *manager) {
         manager->sweep_timer = sd_event_source_disable_unref(manager->sweep_timer);
         manager->drain_timer = sd_event_source_disable_unref(manager->drain_timer);
         manager->log_drain = sd_event_source_disable_unref(manager->log_drain);
+        idleexit_deinit(manager);
         manager->sigchld = sd_event_source_disable_unref(manager->sigchld);
         manager->orphan_timer = sd_event_source_disable_unref(manager->orphan_timer);
         manager->launcher = launcher_free(manager->launcher);
@@ -224,6 +225,7 @@ void manager_on_freed(struct manager *manager) {
         struct list waiting;
         struct service *service;
 
+        idleexit_on_end(manager);
         if (list_is_empty(&manager->short_services))
                 return;
         /* Out of the list first: who finds it still short goes back in. */
@@ -320,6 +322,7 @@ void manager_return_connection(struct manager *manager, struct connection *own_c
         if (!own_connection)
                 return;
         assert(own_connection->fd < 0);
+        idleexit_on_end(manager);
         if (manager->idle_connection_count >= IDLE_CONNECTIONS_MAX) {
                 free(own_connection);
                 return;

@@ -3,6 +3,7 @@
 
 #include "conf/servicedef.h"
 #include "core/blocklist.h"
+#include "core/idleexit.h"
 #include "core/lingering.h"
 #include "core/service.h"
 #include "core/surroundings.h"
@@ -43,6 +44,8 @@ struct manager {
 
         struct list idle_connections; /* objects to be used again */
         size_t idle_connection_count;
+
+        struct idleexit idleexit;
 
         bool draining;
         int exit_status;

@@ -7,6 +7,8 @@
 #include "core/arrival.h"
 #include "core/change.h"
 #include "core/fdstore.h"
+#include "core/idle.h"
+#include "core/idleexit.h"
 #include "core/servicefsm.h"
 
 #include <malloc.h>
@@ -97,6 +99,8 @@ static void commit_same_program(struct change *change) {
                 program_set_policy(service->program, service->def);
         take_admission(service, change, old_def);
         service_def_free(old_def);
+        if (service->state == SERVICE_RUNNING && service_current_server(service))
+                idle_begin(service);
         /* A place more or one less, another delay, start: boot: what it waits for may be over. */
         if (!service_has_server_state(service))
                 servicefsm_post(service, SERVICE_EV_CHANGED);
@@ -313,6 +317,7 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
         }
         commit(&reload, ret);
         manager->broker = broker;
+        idleexit_apply(manager);
         def_set_free(own_set);
         malloc_trim(0);
         return RELOAD_DONE;

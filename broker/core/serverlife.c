@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/idle.h"
 #include "core/manager.h"
 #include "core/shortage.h"
 #include "core/transitions.h"
@@ -15,6 +16,9 @@
 void serverlife_enter_running(struct service *service) {
         servicefsm_leave_state(service);
         servicefsm_set_state(service, SERVICE_RUNNING);
+        /* One of an older generation is not started again, so it is not stopped for being idle either. */
+        if (service_current_server(service))
+                idle_begin(service);
 }
 
 static void arm_deadline(struct service *service) {
@@ -95,6 +99,7 @@ static void go_on_after_stop(struct service *service) {
                 serverlife_start(service);
                 return;
         case AFTER_STOP_LISTEN:
+                service_prepare_ports(service);
                 servicefsm_enter_listening(service);
                 return;
         default:
@@ -234,7 +239,9 @@ void serverlife_on_replace(struct service *service) {
         enter_replacing(service);
 }
 
+/* It took what came, so that trigger_limit has nothing to count. */
 void serverlife_on_idle(struct service *service) {
+        rate_reset(&service->trigger);
         enter_stopping(service, AFTER_STOP_LISTEN);
 }
 
@@ -272,6 +279,11 @@ void serverlife_on_kill(struct service *service) {
 void serverlife_on_restart(struct service *service) {
         service_stop_all(service);
         enter_stopping(service, AFTER_STOP_RUN);
+}
+
+/* What it was stopped for is of the definition before. */
+void serverlife_on_changed_while_stopping(struct service *service) {
+        service->after_stop = AFTER_STOP_OPEN;
 }
 
 void serverlife_on_kill_while_stopping(struct service *service) {

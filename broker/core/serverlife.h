@@ -17,6 +17,7 @@ void serverlife_on_idle(struct service *service);
 void serverlife_on_changed(struct service *service);
 void serverlife_on_changed_while_replacing(struct service *service);
 void serverlife_on_changed_while_starting(struct service *service);
+void serverlife_on_changed_while_stopping(struct service *service);
 void serverlife_on_kill_while_stopping(struct service *service);
 void serverlife_on_restart_while_stopping(struct service *service);
 void serverlife_on_kill(struct service *service);

@@ -8,6 +8,7 @@
 #include "core/arrival.h"
 #include "core/command.h"
 #include "core/fdstore.h"
+#include "core/idle.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
 
@@ -74,6 +75,7 @@ struct service *service_free(struct service *service) {
         arrival_drop_all(service);
         service->program = program_free(service->program);
         service_close_ports(service);
+        idle_end(service);
         service->fdstore = fdstore_free(service->fdstore);
         limits_deinit(&service->admission.limits);
         service->admission.access = access_free(service->admission.access);
@@ -88,7 +90,10 @@ bool service_accepts(const struct service *service) {
 }
 
 void service_on_traffic(struct service *service) {
-        servicefsm_post(service, SERVICE_EV_TRAFFIC);
+        if (service->idle)
+                idle_on_arrival(service);
+        else
+                servicefsm_post(service, SERVICE_EV_TRAFFIC);
 }
 
 int service_watch_ports(struct service *service, bool on) {
@@ -245,7 +250,7 @@ static void on_started(void *userdata, struct handoff *handoff UNUSED, const str
 static void log_end(const struct service *service, const struct process_end *end) {
         static const char *const reasons[PROCESS_REASON_N] = {
                 [PROCESS_ENDED] = NULL,           [PROCESS_STOPPED] = "stopped", [PROCESS_OVERRAN] = "max_runtime",
-                [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle",
+                [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle_stop",
         };
         char peer[CONNECTION_PEER_MAX], status[EXITINFO_TEXT_MAX];
         bool unexpected = end->launch_failed ||

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 struct fdstore;
+struct idle;
 struct manager;
 
 enum service_state {
@@ -106,6 +107,7 @@ struct service {
         bool wanted;               /* while definitions change: the new ones have it too */
         bool load_told;            /* max_load was reached, and that is in the log */
         struct refusals *refusals; /* owned; NULL before the first */
+        struct idle *idle;         /* owned, while a server with idle_stop runs (core/idle.h) */
 };
 
 /* Leaves its processes to themselves: the broker ends. */

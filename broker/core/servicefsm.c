@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "core/arrival.h"
 #include "core/command.h"
+#include "core/idle.h"
 #include "core/manager.h"
 #include "core/pause.h"
 #include "core/serverlife.h"
@@ -61,6 +62,7 @@ void servicefsm_leave_state(struct service *service) {
                 sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
         list_remove(&service->short_link);
         service_watch_ports(service, false);
+        idle_end(service);
         service->pause = PAUSE_NONE;
         service->deadline = USEC_INFINITY;
 }
@@ -204,150 +206,150 @@ static void on_ended_while_paused(struct service *service) {
 
 typedef void transition_fn(struct service *service);
 
-static transition_fn *const transitions[SERVICE_STATE_N]
-                                       [SERVICE_EVENT_N] = {
-                                               [SERVICE_STOPPED] =
-                                                       {
-                                                               [SERVICE_EV_OPEN] = servicefsm_enter_open,
-                                                               [SERVICE_EV_ENDED] = ignore,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                       },
-                                               [SERVICE_LISTENING] =
-                                                       {
-                                                               [SERVICE_EV_TRAFFIC] = on_traffic,
-                                                               [SERVICE_EV_FULL] = enter_full,
-                                                               [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
-                                                               [SERVICE_EV_ENDED] = on_ended_while_listening,
-                                                               [SERVICE_EV_PLACE] = ignore,
-                                                               [SERVICE_EV_CHANGED] = servicefsm_enter_open,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_RESTART] = on_restart_without_server,
-                                                               [SERVICE_EV_KILL] = service_stop_all,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
-                                                       },
-                                               [SERVICE_FULL] =
-                                                       {
-                                                               [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
-                                                               [SERVICE_EV_ENDED] = on_connection_ended,
-                                                               [SERVICE_EV_PLACE] = on_place,
-                                                               [SERVICE_EV_CHANGED] = servicefsm_enter_open,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_RESTART] = on_restart_without_server,
-                                                               [SERVICE_EV_KILL] = service_stop_all,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
-                                                       },
-                                               [SERVICE_STARTING] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = serverlife_on_ended,
-                                                               [SERVICE_EV_TIMER] = serverlife_give_up,
-                                                               [SERVICE_EV_CHANGED] =
-                                                                       serverlife_on_changed_while_starting,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_READY] = serverlife_enter_running,
-                                                               [SERVICE_EV_RESTART] = serverlife_on_restart,
-                                                               [SERVICE_EV_KILL] = serverlife_on_kill,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = ignore,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
-                                               [SERVICE_RUNNING] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = serverlife_on_ended,
-                                                               [SERVICE_EV_CHANGED] = serverlife_on_changed,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_READY] = ignore,
-                                                               [SERVICE_EV_IDLE] = serverlife_on_idle,
-                                                               [SERVICE_EV_REPLACE] = serverlife_on_replace,
-                                                               [SERVICE_EV_RESTART] = serverlife_on_restart,
-                                                               [SERVICE_EV_KILL] = serverlife_on_kill,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = ignore,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
-                                               [SERVICE_REPLACING] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = serverlife_on_ended_while_replacing,
-                                                               [SERVICE_EV_TIMER] = serverlife_on_replacing_timer,
-                                                               [SERVICE_EV_CHANGED] =
-                                                                       serverlife_on_changed_while_replacing,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_READY] = serverlife_on_replacement_ready,
-                                                               [SERVICE_EV_RESTART] = serverlife_on_restart,
-                                                               [SERVICE_EV_KILL] = serverlife_on_kill,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = ignore,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
-                                               [SERVICE_STOPPING] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = serverlife_on_ended_while_stopping,
-                                                               [SERVICE_EV_CHANGED] = ignore,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_READY] = ignore,
-                                                               [SERVICE_EV_RESTART] =
-                                                                       serverlife_on_restart_while_stopping,
-                                                               [SERVICE_EV_KILL] = serverlife_on_kill_while_stopping,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = ignore,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
-                                               [SERVICE_PAUSED] =
-                                                       {
-                                                               [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
-                                                               [SERVICE_EV_ENDED] = on_ended_while_paused,
-                                                               [SERVICE_EV_PLACE] = ignore,
-                                                               [SERVICE_EV_ROOM] = servicefsm_enter_open,
-                                                               [SERVICE_EV_TIMER] = servicefsm_enter_open,
-                                                               [SERVICE_EV_CHANGED] = servicefsm_enter_open,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_RESTART] = on_restart_without_server,
-                                                               [SERVICE_EV_KILL] = service_stop_all,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
-                                                       },
-                                               [SERVICE_BACKOFF] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = ignore,
-                                                               [SERVICE_EV_TIMER] = serverlife_start,
-                                                               [SERVICE_EV_CHANGED] = servicefsm_enter_open,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_RESTART] = serverlife_start,
-                                                               [SERVICE_EV_KILL] = servicefsm_enter_listening,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
-                                                       },
-                                               [SERVICE_CLAIMED] =
-                                                       {
-                                                               [SERVICE_EV_PAUSE] = ignore,
-                                                               [SERVICE_EV_ENDED] = ignore,
-                                                               [SERVICE_EV_PLACE] = ignore,
-                                                               [SERVICE_EV_CHANGED] = ignore,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_RESTART] = service_stop_all,
-                                                               [SERVICE_EV_KILL] = service_stop_all,
-                                                               [SERVICE_EV_HALT] = enter_halted,
-                                                               [SERVICE_EV_UNCLAIM] = servicefsm_enter_open,
-                                                       },
-                                               [SERVICE_HALTED] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = ignore,
-                                                               [SERVICE_EV_CHANGED] = ignore,
-                                                               [SERVICE_EV_STOP] = enter_leaving,
-                                                               [SERVICE_EV_READY] = ignore,
-                                                               [SERVICE_EV_KILL] = service_stop_all,
-                                                               [SERVICE_EV_HALT] = ignore,
-                                                               [SERVICE_EV_RESUME] = serverlife_on_resume,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
-                                               [SERVICE_LEAVING] =
-                                                       {
-                                                               [SERVICE_EV_ENDED] = check_gone,
-                                                               [SERVICE_EV_STOP] = ignore,
-                                                               [SERVICE_EV_READY] = ignore,
-                                                               [SERVICE_EV_UNCLAIM] = ignore,
-                                                       },
+static transition_fn *const when_bound[SERVICE_EVENT_N] = {
+        [SERVICE_EV_OPEN] = servicefsm_enter_open,
+        [SERVICE_EV_ENDED] = ignore,
+        [SERVICE_EV_STOP] = enter_leaving,
+};
+
+static transition_fn *const when_listening[SERVICE_EVENT_N] = {
+        [SERVICE_EV_TRAFFIC] = on_traffic,
+        [SERVICE_EV_FULL] = enter_full,
+        [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
+        [SERVICE_EV_ENDED] = on_ended_while_listening,
+        [SERVICE_EV_PLACE] = ignore,
+        [SERVICE_EV_CHANGED] = servicefsm_enter_open,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_RESTART] = on_restart_without_server,
+        [SERVICE_EV_KILL] = service_stop_all,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
+};
+
+static transition_fn *const when_full[SERVICE_EVENT_N] = {
+        [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
+        [SERVICE_EV_ENDED] = on_connection_ended,
+        [SERVICE_EV_PLACE] = on_place,
+        [SERVICE_EV_CHANGED] = servicefsm_enter_open,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_RESTART] = on_restart_without_server,
+        [SERVICE_EV_KILL] = service_stop_all,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
+};
+
+static transition_fn *const when_starting[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = serverlife_on_ended,
+        [SERVICE_EV_TIMER] = serverlife_give_up,
+        [SERVICE_EV_CHANGED] = serverlife_on_changed_while_starting,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_READY] = serverlife_enter_running,
+        [SERVICE_EV_RESTART] = serverlife_on_restart,
+        [SERVICE_EV_KILL] = serverlife_on_kill,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = ignore,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const when_running[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = serverlife_on_ended,
+        [SERVICE_EV_CHANGED] = serverlife_on_changed,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_READY] = ignore,
+        [SERVICE_EV_IDLE] = serverlife_on_idle,
+        [SERVICE_EV_REPLACE] = serverlife_on_replace,
+        [SERVICE_EV_RESTART] = serverlife_on_restart,
+        [SERVICE_EV_KILL] = serverlife_on_kill,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = ignore,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const when_replacing[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = serverlife_on_ended_while_replacing,
+        [SERVICE_EV_TIMER] = serverlife_on_replacing_timer,
+        [SERVICE_EV_CHANGED] = serverlife_on_changed_while_replacing,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_READY] = serverlife_on_replacement_ready,
+        [SERVICE_EV_RESTART] = serverlife_on_restart,
+        [SERVICE_EV_KILL] = serverlife_on_kill,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = ignore,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const when_stopping[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = serverlife_on_ended_while_stopping,
+        [SERVICE_EV_CHANGED] = serverlife_on_changed_while_stopping,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_READY] = ignore,
+        [SERVICE_EV_RESTART] = serverlife_on_restart_while_stopping,
+        [SERVICE_EV_KILL] = serverlife_on_kill_while_stopping,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = ignore,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const when_paused[SERVICE_EVENT_N] = {
+        [SERVICE_EV_PAUSE] = servicefsm_enter_paused,
+        [SERVICE_EV_ENDED] = on_ended_while_paused,
+        [SERVICE_EV_PLACE] = ignore,
+        [SERVICE_EV_ROOM] = servicefsm_enter_open,
+        [SERVICE_EV_TIMER] = servicefsm_enter_open,
+        [SERVICE_EV_CHANGED] = servicefsm_enter_open,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_RESTART] = on_restart_without_server,
+        [SERVICE_EV_KILL] = service_stop_all,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
+};
+
+static transition_fn *const when_restarting[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = ignore,
+        [SERVICE_EV_TIMER] = serverlife_start,
+        [SERVICE_EV_CHANGED] = servicefsm_enter_open,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_RESTART] = serverlife_start,
+        [SERVICE_EV_KILL] = servicefsm_enter_listening,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_CLAIM] = servicefsm_enter_claimed,
+};
+
+static transition_fn *const when_claimed[SERVICE_EVENT_N] = {
+        [SERVICE_EV_PAUSE] = ignore,
+        [SERVICE_EV_ENDED] = ignore,
+        [SERVICE_EV_PLACE] = ignore,
+        [SERVICE_EV_CHANGED] = ignore,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_RESTART] = service_stop_all,
+        [SERVICE_EV_KILL] = service_stop_all,
+        [SERVICE_EV_HALT] = enter_halted,
+        [SERVICE_EV_UNCLAIM] = servicefsm_enter_open,
+};
+
+static transition_fn *const when_stopped[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = ignore,
+        [SERVICE_EV_CHANGED] = ignore,
+        [SERVICE_EV_STOP] = enter_leaving,
+        [SERVICE_EV_READY] = ignore,
+        [SERVICE_EV_KILL] = service_stop_all,
+        [SERVICE_EV_HALT] = ignore,
+        [SERVICE_EV_RESUME] = serverlife_on_resume,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const when_leaving[SERVICE_EVENT_N] = {
+        [SERVICE_EV_ENDED] = check_gone,
+        [SERVICE_EV_STOP] = ignore,
+        [SERVICE_EV_READY] = ignore,
+        [SERVICE_EV_UNCLAIM] = ignore,
+};
+
+static transition_fn *const *const transitions[SERVICE_STATE_N] = {
+        [SERVICE_STOPPED] = when_bound,     [SERVICE_LISTENING] = when_listening, [SERVICE_FULL] = when_full,
+        [SERVICE_STARTING] = when_starting, [SERVICE_RUNNING] = when_running,     [SERVICE_REPLACING] = when_replacing,
+        [SERVICE_STOPPING] = when_stopping, [SERVICE_PAUSED] = when_paused,       [SERVICE_BACKOFF] = when_restarting,
+        [SERVICE_CLAIMED] = when_claimed,   [SERVICE_HALTED] = when_stopped,      [SERVICE_LEAVING] = when_leaving,
 };
 
 void servicefsm_post(struct service *service, enum service_event event) {

@@ -13,6 +13,7 @@
 
 void inherit_deinit(struct inherit *inherit) {
         for (size_t i = 0; i < inherit->count; i++) {
+                fd_set_nonblock(inherit->items[i].fd, inherit->items[i].non_blocking);
                 fd_close(inherit->items[i].fd);
                 free(inherit->items[i].name);
         }
@@ -54,15 +55,17 @@ static int take_over(int64_t count, struct inherit *inherit) {
         if (!inherit->items)
                 return err_raise(-ENOMEM);
         for (int64_t i = 0; i < count; i++) {
-                int fd = INHERIT_FIRST_FD + (int)i;
+                int fd = INHERIT_FIRST_FD + (int)i, flags;
                 char *name;
 
                 if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
                         return err_raise(-errno);
+                flags = fcntl(fd, F_GETFL);
                 name = next_name(&names);
                 if (!name)
                         return err_raise(-ENOMEM);
-                inherit->items[inherit->count++] = (struct inherited){.fd = fd, .name = name};
+                inherit->items[inherit->count++] =
+                        (struct inherited){.fd = fd, .name = name, .non_blocking = flags >= 0 && flags & O_NONBLOCK};
         }
         return 0;
 }

@@ -10,9 +10,10 @@
 #define INHERIT_FIRST_FD 3
 
 struct inherited {
-        int fd;     /* close-on-exec from now on */
-        char *name; /* "unknown" where LISTEN_FDNAMES says nothing, as in sd_listen_fds_with_names(3) */
-        bool taken; /* some service uses it */
+        int fd;            /* close-on-exec from now on */
+        bool non_blocking; /* as it came, and is given back */
+        char *name;        /* "unknown" where LISTEN_FDNAMES says nothing, as in sd_listen_fds_with_names(3) */
+        bool taken;        /* some service uses it */
 };
 
 struct inherit {
@@ -26,4 +27,6 @@ struct inherit {
  * another process. Returns 0, also when there is nothing; -EBADF when a descriptor that was announced is not open;
  * -EINVAL when the variables are malformed. */
 int inherit_init(struct inherit *ret, bool any_pid);
+
+/* Closes them; whoever else has them finds O_NONBLOCK as it was. */
 void inherit_deinit(struct inherit *inherit);

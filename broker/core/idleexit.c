@@ -1,0 +1,108 @@
+/* One timer, which goes off once in idle_exit at most: when it does and something is alive, it is set again; when
+ * nothing is, but something was a while ago, for the rest. Nothing is armed on the way of a connection.
+ *
+ * Nothing is accepted between the last look and the end: the loop does not come round once more. Who connects just then
+ * waits in the queue of an inherited socket for whoever has that socket besides us. */
+#include "core/idleexit.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "core/manager.h"
+
+#include <poll.h>
+#include <sys/wait.h>
+
+#define POLL_MAX 64
+#define ACCURACY_MAX (250 * USEC_PER_MSEC)
+
+/* Whether any socket of SERVICE has something that was not taken yet. */
+static bool anything_waits(const struct service *service) {
+        for (size_t at = 0; at < service->port_count; at += POLL_MAX) {
+                const size_t count = MIN_OF(service->port_count - at, (size_t)POLL_MAX);
+                struct pollfd polls[POLL_MAX];
+
+                for (size_t i = 0; i < count; i++) {
+                        const struct port *port = service->ports[at + i];
+
+                        polls[i].fd = port->fd;
+                        polls[i].events = (short)listen_events(&port->addr, port->fd);
+                }
+                if (poll(polls, count, 0) > 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Between two runs a `start: boot` server has not ended for good. */
+static bool is_busy(const struct service *service) {
+        return service->state == SERVICE_BACKOFF || !list_is_empty(&service->held) || anything_waits(service);
+}
+
+/* Programs, and what they have left behind: orphans of theirs are our children (core/orphans.h). */
+static bool has_children(void) {
+        return waitid(P_ALL, 0, &(siginfo_t){.si_pid = 0}, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool anything_lives(const struct manager *manager) {
+        const struct service *service;
+
+        if (has_children() || !list_is_empty(&manager->leaving) || !list_is_empty(&manager->lingering.ports) ||
+            manager->headers.count > 0 || manager->partings.count > 0)
+                return true;
+        list_for_each(service, (struct list *)&manager->services, link)
+                if (is_busy(service))
+                        return true;
+        return false;
+}
+
+/* Together with other timers, where that is not much later. */
+static void arm(struct manager *manager, usec_t at) {
+        sd_event_source_set_time_accuracy(manager->idleexit.timer,
+                                          MIN_OF(manager->broker.idle_exit / 10, ACCURACY_MAX));
+        sd_event_source_set_time(manager->idleexit.timer, at);
+        sd_event_source_set_enabled(manager->idleexit.timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source UNUSED, uint64_t fired_at UNUSED, void *userdata) {
+        struct manager *manager = userdata;
+        usec_t now = clock_monotonic();
+
+        if (anything_lives(manager)) {
+                log_debug("something is alive, idle_exit begins anew");
+                manager->idleexit.since = now;
+        }
+        if (manager->idleexit.since + manager->broker.idle_exit > now) {
+                arm(manager, manager->idleexit.since + manager->broker.idle_exit);
+                return 0;
+        }
+        log_event(LOG_LEVEL_INFO, NULL, "nothing has been alive for idle_exit");
+        manager_drain(manager, 0);
+        return 0;
+}
+
+void idleexit_apply(struct manager *manager) {
+        struct idleexit *idleexit = &manager->idleexit;
+        int r = 0;
+
+        if (manager->broker.idle_exit == USEC_INFINITY) {
+                idleexit_deinit(manager);
+                return;
+        }
+        if (idleexit->since == 0)
+                idleexit->since = clock_monotonic();
+        if (!idleexit->timer)
+                r = sd_event_add_time(manager->event, &idleexit->timer, CLOCK_MONOTONIC, 0, 0, on_timer, manager);
+        if (r < 0)
+                log_warning("idle_exit does not work: %s", err_text(r));
+        else
+                arm(manager, idleexit->since + manager->broker.idle_exit);
+}
+
+void idleexit_deinit(struct manager *manager) {
+        manager->idleexit.timer = sd_event_source_disable_unref(manager->idleexit.timer);
+}
+
+void idleexit_on_end(struct manager *manager) {
+        manager->idleexit.since = manager_now(manager);
+}
