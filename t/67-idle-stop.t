@@ -168,6 +168,24 @@ my $end = stopped($t, 'later');
 is($end->{pid}, $answer =~ /(\d+)/ ? $1 : -1, 'and the server that runs is stopped by it');
 $t->stop;
 
+# A socket from another network namespace: the kernel does not show who is connected there.
+SKIP: {
+        skip 'network namespaces are not permitted here', 6 if system('unshare -n true 2>/dev/null') != 0;
+        my $far = dir_with_server();
+        $far->write_conf(<<"Y");
+web: {listen: "fd:q", wait: yes, idle_stop: 100ms, command: [$^X, "%DIR%/server.pl", "%DIR%"]}
+Y
+        $far->start(wrap => [$BrokerTest::ACTIVATE, '-w', '--now', '--fdname=q', '-l', '127.0.0.1:0', '--', 'unshare', '-n']);
+        ok($far->wait_log(sub { ($_->{text} // '') =~ /services\.web\.idle_stop: .*does not work here.*another network namespace/ }),
+                'a socket from another network namespace is warned of');
+        my $guest = $far->connect('web');
+        like(say_to($guest), qr/hello/, 'its server serves');
+        ok($far->wait_message(qr/^idle_stop does not work for this server/), 'and is not stopped');
+        ok(!(grep { ($_->{message} // '') eq 'server ended' } @{ $far->{log} }), 'while somebody is connected');
+        close $guest;
+        $far->stop;
+}
+
 # The moment of stopping. Clients come as their server is about to be stopped, sooner and later by a few milliseconds: a
 # round is a pause of about idle_stop and a burst of clients, each of whom has to be answered.
 my $gunicorn = (grep { -x } map { "$_/gunicorn" } qw(/usr/bin /usr/local/bin))[0];

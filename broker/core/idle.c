@@ -25,7 +25,7 @@
 #define INTERVAL_MIN (20 * USEC_PER_MSEC)
 #define INTERVAL_MAX (5 * USEC_PER_SEC)
 
-/* Where the kernel has many sockets to look through, asking takes a while: no more than one part in this of our time. */
+/* Where the kernel has many sockets to look through, asking takes a while: one part in this of our time at most. */
 #define COST_SHARE 20
 
 #define HOLD_STEP USEC_PER_MSEC /* doubles */
@@ -117,8 +117,23 @@ static void stop(struct idle *idle, struct process *process) {
         servicefsm_post(service, SERVICE_EV_IDLE);
 }
 
+/* That nobody is connected means nothing where the kernel would not show anybody: idle_check() has warned of that. */
+static bool can_see(struct idle *idle) {
+        const struct handoff_setup *setup = &idle->service->program->handoff->setup;
+
+        for (size_t i = 0; i < setup->listener_count; i++) {
+                int r = sockdiag_check(setup->listeners[i]);
+
+                if (r < 0) {
+                        tell(idle, r, "the kernel does not tell who is connected");
+                        return false;
+                }
+        }
+        return true;
+}
+
 static void hold(struct idle *idle) {
-        const struct process *process = server_of(idle->service);
+        const struct process *process = can_see(idle) ? server_of(idle->service) : NULL;
 
         if (!process) {
                 enter_busy(idle);
