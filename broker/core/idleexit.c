@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/fdstore.h"
 #include "core/manager.h"
 
 #include <poll.h>
@@ -34,9 +35,11 @@ static bool anything_waits(const struct service *service) {
         return false;
 }
 
-/* Between two runs a `start: boot` server has not ended for good. */
+/* Between two runs a `start: boot` server has not ended for good; and what is stored with us ends with us. */
 static bool is_busy(const struct service *service) {
-        return service->state == SERVICE_BACKOFF || !list_is_empty(&service->held) || anything_waits(service);
+        return service->state == SERVICE_BACKOFF || service->claim ||
+               (service->fdstore && service->fdstore->count > 0) || !list_is_empty(&service->held) ||
+               anything_waits(service);
 }
 
 /* Programs, and what they have left behind: orphans of theirs are our children (core/orphans.h). */
