@@ -3,10 +3,12 @@
 #include "base/fd.h"
 #include "base/journal.h"
 #include "base/log.h"
+#include "base/syslog.h"
 #include "conf/confdir.h"
 #include "conf/explain.h"
 #include "config.h"
 #include "core/reload.h"
+#include "ctl/metrics.h"
 #include "ctl/report.h"
 #include "ctl/signals.h"
 #include "options.h"
@@ -98,6 +100,7 @@ static int load(struct manager *manager, const struct options *options) {
 
 static int run(struct manager *manager, const struct options *options) {
         AUTO(signals_deinit) struct signals signals = SIGNALS_NULL;
+        AUTO(metrics_deinit) struct metrics metrics = METRICS_NULL;
         int r;
 
         r = signals_init(&signals, manager, &options->paths);
@@ -106,6 +109,7 @@ static int run(struct manager *manager, const struct options *options) {
                 return EXIT_FAILURE;
         }
         manager->on_drain = report_stopping;
+        metrics_init(&metrics, manager);
         r = load(manager, options);
         if (r != 0)
                 return r;
@@ -144,7 +148,10 @@ static int verb_run(const struct options *options) {
                 return EXIT_FAILURE;
         }
         log_open();
-        log_configure(&(struct log_settings){.level = LOG_LEVEL_INFO, .journal = journal_write, .deferred = true});
+        log_configure(&(struct log_settings){
+                .level = LOG_LEVEL_INFO,
+                .send = {[LOG_FORMAT_JOURNAL] = journal_write, [LOG_FORMAT_SYSLOG] = syslog_write},
+                .deferred = true});
         r = manager_init(&manager, choose_launch_mode(), &inherit);
         if (r < 0) {
                 fprintf(stderr, "broker: cannot start: %s\n", err_text(r));

@@ -47,6 +47,7 @@ done_testing;
 
 __DATA__
 broker                      75-log.t
+broker.metrics              64-metrics.t
 broker.log                  75-log.t
 broker.log.format           75-log.t
 broker.log.level            75-log.t

@@ -76,13 +76,21 @@ void buf_printf(struct buf *buf, const char *format, ...) {
 }
 
 void buf_add_escaped(struct buf *buf, const char *text) {
-        for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-                if (*p < 0x20 || *p == 0x7f)
-                        buf_printf(buf, "\\x%02x", *p);
-                else if (*p == '\\')
+        const unsigned char *p = (const unsigned char *)text;
+
+        while (*p) {
+                size_t n = utf8_sequence(p);
+                bool odd = n == 0 || utf8_is_control(p, n);
+
+                n = MAX_OF(n, (size_t)1);
+                if (*p == '\\')
                         buf_add(buf, "\\\\", 2);
-                else
-                        buf_add_char(buf, (char)*p);
+                else if (!odd)
+                        buf_add(buf, (const char *)p, n);
+                for (size_t i = 0; odd && i < n; i++)
+                        buf_printf(buf, "\\x%02x", p[i]);
+                p += n;
+        }
 }
 
 void buf_add_json(struct buf *buf, const char *text) {
@@ -98,8 +106,8 @@ void buf_add_json(struct buf *buf, const char *text) {
                 } else if (*p == '"' || *p == '\\') {
                         buf_add_char(buf, '\\');
                         buf_add_char(buf, (char)*p);
-                } else if (*p < 0x20 || *p == 0x7f) {
-                        buf_printf(buf, "\\u%04x", *p);
+                } else if (utf8_is_control(p, n)) {
+                        buf_printf(buf, "\\u%04x", utf8_character(p, n));
                 } else {
                         buf_add(buf, (const char *)p, n);
                 }

@@ -24,7 +24,8 @@ void buf_add_char(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
-/* Adds TEXT with control characters and backslashes written as \xHH or \\, so that one line stays one line. */
+/* Adds TEXT for a line that people read: control characters, also those of ISO 8859 and Unicode that end lines or turn
+ * text round, and what is not UTF-8 as \xNN, a backslash doubled. */
 void buf_add_escaped(struct buf *buf, const char *text);
 
 /* Adds TEXT as a JSON string with its quotes (RFC 8259); bytes that are not UTF-8 become U+FFFD. */

@@ -5,9 +5,7 @@
 #include "base/fd.h"
 
 #include <ctype.h>
-#include <endian.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <syslog.h>
@@ -21,17 +19,10 @@ static const int priorities[LOG_LEVEL_N] = {
         [LOG_LEVEL_DEBUG] = LOG_DEBUG,
 };
 
-/* NAME=VALUE and a newline; a value with newlines of its own goes with its length, 64 bits, little-endian. */
+/* Nothing that is escaped holds a newline, so that the protocol's other form for values is not needed. */
 static void add_value(struct buf *out, const char *value) {
-        uint64_t size = strlen(value), wire = htole64(size);
-
-        if (!strchr(value, '\n')) {
-                buf_add_char(out, '=');
-        } else {
-                buf_add_char(out, '\n');
-                buf_add(out, (const char *)&wire, sizeof(wire));
-        }
-        buf_add(out, value, size);
+        buf_add_char(out, '=');
+        buf_add_escaped(out, value);
         buf_add_char(out, '\n');
 }
 

@@ -4,7 +4,8 @@
 
 #include "base/log.h"
 
-/* A log_journal_fn. Fields become upper-case journal fields with the prefix BROKER_; PRIORITY is the syslog level.
- * A line for which the journal has no room is lost. Without a journal a negative errno: the log then is text on
- * stderr. */
+/* A log_send_fn. Fields become upper-case journal fields with the prefix BROKER_; PRIORITY is the syslog level. What
+ * would do something to a terminal is escaped as in text: journalctl(1) would not show such values, or show them as
+ * they are. A line for which the journal has no room is lost. Without a journal a negative errno: the log then is text
+ * on stderr. */
 int journal_write(enum log_level level, const char *message, const struct log_field *fields);

@@ -32,6 +32,7 @@ const char *const log_format_names[LOG_FORMAT_N] = {
         [LOG_FORMAT_TEXT] = "text",
         [LOG_FORMAT_JSON] = "json",
         [LOG_FORMAT_JOURNAL] = "journal",
+        [LOG_FORMAT_SYSLOG] = "syslog",
 };
 
 static struct {
@@ -160,8 +161,7 @@ static void add_text_value(struct buf *out, const char *value) {
                 buf_add_json(out, value);
 }
 
-static void format_text(struct buf *out, enum log_level level, const char *message, const struct log_field *fields) {
-        buf_printf(out, "%s %s ", timestamp(), log_level_names[level]);
+void log_format_body(struct buf *out, const char *message, const struct log_field *fields) {
         for (const struct log_field *f = fields; f && f->key; f++)
                 if (strcmp(f->key, "service") == 0 && f->string) {
                         buf_add_escaped(out, f->string);
@@ -177,6 +177,11 @@ static void format_text(struct buf *out, enum log_level level, const char *messa
                 else
                         add_number(out, f);
         }
+}
+
+static void format_text(struct buf *out, enum log_level level, const char *message, const struct log_field *fields) {
+        buf_printf(out, "%s %s ", timestamp(), log_level_names[level]);
+        log_format_body(out, message, fields);
         buf_add_char(out, '\n');
 }
 
@@ -212,6 +217,7 @@ static void sink_add_dropped(void) {
 
 void log_event(enum log_level level, const struct log_field *fields, const char *format, ...) {
         char message[LOG_MESSAGE_MAX];
+        log_send_fn *send;
         va_list args;
 
         if (!log_is_enabled(level))
@@ -219,8 +225,8 @@ void log_event(enum log_level level, const struct log_field *fields, const char 
         va_start(args, format);
         vsnprintf(message, sizeof(message), format, args);
         va_end(args);
-        if (sink.settings.format == LOG_FORMAT_JOURNAL && sink.settings.journal &&
-            sink.settings.journal(level, message, fields) >= 0)
+        send = sink.settings.send[sink.settings.format];
+        if (send && send(level, message, fields) >= 0)
                 return;
         if (sink.waiting.size - sink.sent > LOG_WAITING_MAX && log_flush() > LOG_WAITING_MAX) {
                 sink.dropped++;

@@ -4,6 +4,7 @@
  * The sink is one of the two mutable globals of the daemon. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/defs.h"
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@ enum log_format {
         LOG_FORMAT_TEXT,
         LOG_FORMAT_JSON,
         LOG_FORMAT_JOURNAL,
+        LOG_FORMAT_SYSLOG,
         LOG_FORMAT_N,
 };
 
@@ -58,14 +60,14 @@ void log_err_site(int code);
 
 bool log_is_enabled(enum log_level level);
 
-/* A sink for LOG_FORMAT_JOURNAL: message and fields as they are. Returns 0, or a negative errno to fall back to
+/* A sink beside stderr, which gets message and fields as they are. Returns 0, or a negative errno to fall back to
  * text. */
-typedef int log_journal_fn(enum log_level level, const char *message, const struct log_field *fields);
+typedef int log_send_fn(enum log_level level, const char *message, const struct log_field *fields);
 
 struct log_settings {
         enum log_format format;
         enum log_level level;
-        log_journal_fn *journal; /* for LOG_FORMAT_JOURNAL */
+        log_send_fn *send[LOG_FORMAT_N]; /* for formats that are not written to stderr; NULL for the others */
         /* Leave writing to log_flush() (a program with an event loop), or write every line at once. */
         bool deferred;
 };
@@ -87,6 +89,10 @@ size_t log_flush(void);
 
 /* The same but waits, for at most TIMEOUT: the last words of a program that ends. */
 void log_finish(usec_t timeout);
+
+/* Adds what text has for an event after time and level: "service: message key=value …". Nothing in the message or a
+ * value can end the line, or reach a terminal as anything but text. */
+void log_format_body(struct buf *out, const char *message, const struct log_field *fields);
 
 extern const char *const log_level_names[LOG_LEVEL_N];
 extern const char *const log_format_names[LOG_FORMAT_N];

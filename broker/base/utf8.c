@@ -29,3 +29,18 @@ size_t utf8_sequence(const unsigned char *p) {
                         return 0;
         return n;
 }
+
+unsigned utf8_character(const unsigned char *p, size_t n) {
+        unsigned character = n == 1 ? p[0] : p[0] & (0xffU >> (n + 1));
+
+        for (size_t i = 1; i < n; i++)
+                character = character << 6 | (p[i] & 0x3fU);
+        return character;
+}
+
+bool utf8_is_control(const unsigned char *p, size_t n) {
+        unsigned c = utf8_character(p, n);
+
+        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+               (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}

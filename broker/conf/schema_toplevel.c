@@ -60,6 +60,14 @@ static const struct key broker_keys[] = {
                            "status 0.",
                 .example = "10min",
         },
+        {
+                .name = "metrics",
+                .type = &type_endpoint,
+                .offset = offsetof(struct broker_def, metrics),
+                .fallback_means = "nowhere",
+                .meaning = "Where the broker serves /metrics, /healthz and /readyz by HTTP.",
+                .example = "127.0.0.1:9464",
+        },
 };
 
 static const struct key_group broker_group = {NULL, broker_keys, LENGTH_OF(broker_keys)};
@@ -79,7 +87,7 @@ static const struct key log_keys[] = {
                 .offset = offsetof(struct broker_def, log_format),
                 .choices = {log_format_names, LOG_FORMAT_N},
                 .fallback = "text",
-                .meaning = "Lines for people, or JSON, on stderr; or the journal.",
+                .meaning = "Lines for people, or JSON, on stderr; or the journal, or syslog (/dev/log).",
                 .example = "json",
         },
         {

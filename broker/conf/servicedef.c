@@ -45,12 +45,17 @@ uint64_t capabilities_def_set(const struct capabilities_def *list) {
         return set;
 }
 
+void broker_def_deinit(struct broker_def *def) {
+        section_clear(&section_broker, def);
+}
+
 struct def_set *def_set_free(struct def_set *set) {
         if (!set)
                 return NULL;
         for (size_t i = 0; i < set->count; i++)
                 service_def_free(set->services[i]);
         free(set->services);
+        broker_def_deinit(&set->broker);
         free(set->by_name);
         strlist_deinit(&set->files);
         free(set);

@@ -302,12 +302,23 @@ struct service_def {
         struct places places;
 };
 
+/* Where the broker itself listens. */
+struct endpoint_def {
+        char *address; /* as written; NULL: nowhere */
+        struct mark mark;
+        struct addr_list addrs; /* result: what `address` means */
+};
+
 /* The `broker:` section. */
 struct broker_def {
+        struct endpoint_def metrics;
         enum log_format log_format;
         enum log_level log_level;
         usec_t idle_exit; /* USEC_INFINITY: never */
 };
+
+/* Frees what it holds; it is unset then. */
+void broker_def_deinit(struct broker_def *def);
 
 /* Everything that was read: all files of all -c options. */
 struct def_set {

@@ -53,6 +53,9 @@ extern const struct key_type type_banner;      /* struct banner_def * */
 extern const struct key_type type_peer_users;  /* struct peer_ids_def * */
 extern const struct key_type type_peer_groups; /* struct peer_ids_def * */
 
+/* conf/types_endpoint.c */
+extern const struct key_type type_endpoint; /* struct endpoint_def */
+
 /* conf/types_mapping.c */
 extern const struct key_type type_mapping; /* key->section, in the structure of the section around it */
 extern const struct key_type type_node;    /* const struct node *: looked at by whoever reads the file */

@@ -27,11 +27,12 @@ static const struct rate_limit client_tell_limit = {.burst = 20, .interval = 10 
 int manager_init(struct manager *manager, enum launch_mode mode, struct inherit *own_inherit) {
         int r;
 
-        *manager = (struct manager){.inherit = *own_inherit, .null_fd = -EBADF};
+        *manager = (struct manager){.inherit = *own_inherit, .null_fd = -EBADF, .started_at = clock_wall()};
         for (size_t i = 0; i < SPARE_FDS; i++)
                 manager->spare_fds[i] = -EBADF;
         *own_inherit = INHERIT_NULL;
         list_init(&manager->services);
+        list_init(&manager->reload_listeners);
         list_init(&manager->leaving);
         list_init(&manager->short_services);
         list_init(&manager->buried);
@@ -96,6 +97,7 @@ void manager_deinit(struct manager *manager) {
         manager->event = sd_event_unref(manager->event);
         planmake_base_deinit(&manager->base);
         inherit_deinit(&manager->inherit);
+        broker_def_deinit(&manager->broker);
         manager_lend_spares(manager);
         manager->null_fd = fd_close(manager->null_fd);
 }

@@ -18,8 +18,9 @@ struct manager {
         struct launcher *launcher;
         struct process_host host;
         struct planmake_base base;
-        struct inherit inherit;   /* sockets the broker itself was started with */
-        struct broker_def broker; /* of the definitions in force */
+        struct inherit inherit;       /* sockets the broker itself was started with */
+        struct broker_def broker;     /* of the definitions in force; owned */
+        struct list reload_listeners; /* core/reload.h; each is its owner's */
 
         struct list services;    /* in the order of their definitions */
         struct service *by_name; /* the same, hashed */
@@ -46,6 +47,9 @@ struct manager {
         size_t idle_connection_count;
 
         struct idleexit idleexit;
+        usec_t started_at; /* wall clock */
+        uint64_t reloads_done;
+        uint64_t reloads_failed;
 
         bool draining;
         int exit_status;

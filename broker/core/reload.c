@@ -231,7 +231,8 @@ static bool take_enabled(struct reload *reload, struct def_set *set) {
         return true;
 }
 
-static void prepare(struct reload *reload) {
+static void prepare(struct reload *reload, const struct broker_def *broker) {
+        struct reload_listener *listener;
         struct service *service;
 
         list_for_each(service, &reload->manager->services, link)
@@ -240,13 +241,19 @@ static void prepare(struct reload *reload) {
                 change_classify(reload, &reload->changes[i]);
         for (size_t i = 0; i < reload->count; i++)
                 change_prepare(reload, &reload->changes[i]);
+        list_for_each(listener, &reload->manager->reload_listeners, link)
+                if (listener->prepare(listener->userdata, broker, reload->diag) < 0)
+                        reload->bind_failed = true;
         for (size_t i = 0; i < reload->count && !diag_has_errors(reload->diag); i++)
                 change_begin(reload, &reload->changes[i]);
 }
 
 static void discard(struct reload *reload) {
+        struct reload_listener *listener;
         struct service *service;
 
+        list_for_each(listener, &reload->manager->reload_listeners, link)
+                listener->discard(listener->userdata);
         for (size_t i = 0; i < reload->count; i++)
                 change_discard(&reload->changes[i]);
         list_for_each(service, &reload->manager->services, link)
@@ -299,13 +306,17 @@ bool reload_reopen(struct manager *manager, struct service *const *services, siz
         return true;
 }
 
+void reload_add_listener(struct manager *manager, struct reload_listener *listener) {
+        list_append(&manager->reload_listeners, &listener->link);
+}
+
 enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
                                  struct diag *diag) {
         struct reload reload = {.manager = manager, .diag = diag};
-        struct broker_def broker = own_set->broker;
+        struct reload_listener *listener;
 
         if (take_enabled(&reload, own_set)) {
-                prepare(&reload);
+                prepare(&reload, &own_set->broker);
         } else {
                 diag_error(diag, NULL, NULL, "out of memory");
                 reload.bind_failed = true;
@@ -316,8 +327,12 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
                 return reload.bind_failed ? RELOAD_FAILED : RELOAD_BAD_DEFINITIONS;
         }
         commit(&reload, ret);
-        manager->broker = broker;
+        broker_def_deinit(&manager->broker);
+        manager->broker = own_set->broker;
+        own_set->broker = (struct broker_def){0};
         idleexit_apply(manager);
+        list_for_each(listener, &manager->reload_listeners, link)
+                listener->commit(listener->userdata);
         def_set_free(own_set);
         malloc_trim(0);
         return RELOAD_DONE;
@@ -341,10 +356,12 @@ void reload_from(struct manager *manager, const struct strlist *paths) {
         struct reload_summary summary;
 
         if (!set || reload_apply(manager, set, &summary, &diag) != RELOAD_DONE) {
+                manager->reloads_failed++;
                 log_diag(&diag);
                 log_error("reload: nothing has changed, the definitions in force stay");
                 return;
         }
+        manager->reloads_done++;
         log_set_style(manager->broker.log_format, manager->broker.log_level);
         log_diag(&diag);
         log_event(LOG_LEVEL_INFO,

@@ -24,6 +24,23 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
 /* Reads PATHS and applies them; logs what came of it. For SIGHUP. */
 void reload_from(struct manager *manager, const struct strlist *paths);
 
+/* Something beside the services that goes by the definitions: a socket of the broker's own. It takes part in every
+ * reload, the first one included, from when it was added. Embedded in its owner. */
+struct reload_listener {
+        struct list link; /* among the manager's */
+        void *userdata;
+        /* Opens what DEF wants anew and leaves alone what is in use. What is wrong goes to DIAG; then a negative errno
+         * where it is not the definition's fault. DEF is gone by the time of the commit. */
+        int (*prepare)(void *userdata, const struct broker_def *def, struct diag *diag);
+        /* Puts that in force; cannot fail. manager->broker is the new definition. */
+        void (*commit)(void *userdata);
+        /* Undoes it: called for every listener, also those whose prepare() failed or was not reached. */
+        void (*discard)(void *userdata);
+};
+
+/* Adds LISTENER, which is its owner's and is taken out again by list_remove(). */
+void reload_add_listener(struct manager *manager, struct reload_listener *listener);
+
 /* Makes the plan of every service of SET, without sockets, only to see whether it can be made: for `broker check`. */
 void reload_check(const struct def_set *set, struct diag *diag);
 

@@ -71,6 +71,7 @@ struct service *service_free(struct service *service) {
         list_remove(&service->link);
         list_remove(&service->short_link);
         service->refusals = refusals_free(service->refusals);
+        free(service->measures);
         service->timer = sd_event_source_disable_unref(service->timer);
         arrival_drop_all(service);
         service->program = program_free(service->program);
@@ -121,6 +122,8 @@ int service_start_server(struct service *service) {
         if (service->program->notifier)
                 notifier_begin(service->program->notifier);
         service->counters.starts++;
+        if (service->state == SERVICE_BACKOFF)
+                measures_restarted(&service->measures);
         for (size_t i = 0; i < service->port_count; i++)
                 service->ports[i]->shared = true;
         return 0;
@@ -234,6 +237,7 @@ static void on_started(void *userdata, struct handoff *handoff UNUSED, const str
         char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];
         bool proxied = process->connection && process->connection->proxied;
 
+        measures_started(&program->service->measures, process);
         if (!log_is_enabled(LOG_LEVEL_INFO))
                 return;
         if (process->connection)
@@ -287,6 +291,7 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         bool current = program == service->program;
 
         log_end(service, end);
+        measures_ended(&service->measures, end);
         service->counters.ended++;
         service->last_exit = end->exit;
         service->last_launch_failed = end->launch_failed;

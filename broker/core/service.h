@@ -5,6 +5,7 @@
 #include "base/rate.h"
 #include "core/admission.h"
 #include "core/limits.h"
+#include "core/measures.h"
 #include "core/port.h"
 #include "core/program.h"
 #include "core/refusal.h"
@@ -108,6 +109,7 @@ struct service {
         bool load_told;            /* max_load was reached, and that is in the log */
         struct refusals *refusals; /* owned; NULL before the first */
         struct idle *idle;         /* owned, while a server with idle_stop runs (core/idle.h) */
+        struct measures *measures; /* likewise, before the first program */
 };
 
 /* Leaves its processes to themselves: the broker ends. */

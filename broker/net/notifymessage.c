@@ -96,20 +96,6 @@ static int read_watchdog(const char *value, struct notifymessage *message UNUSED
         return strcmp(value, "1") == 0 ? NOTIFYMESSAGE_WATCHDOG : BAD;
 }
 
-static uint32_t code_point(const unsigned char *p, size_t n) {
-        uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
-
-        for (size_t i = 1; i < n; i++)
-                c = c << 6 | (p[i] & 0x3fu);
-        return c;
-}
-
-/* Controls, new lines by any name, and what turns the direction of the text around it. */
-static bool is_harmless(uint32_t c) {
-        return c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x61c && c != 0x200e && c != 0x200f &&
-               !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069);
-}
-
 static int read_status(const char *value, struct notifymessage *message) {
         const unsigned char *p = (const unsigned char *)value;
         size_t used = 0, n;
@@ -118,7 +104,7 @@ static int read_status(const char *value, struct notifymessage *message) {
                 n = utf8_sequence(p);
                 if (used + MAX_OF(n, 1) > NOTIFYMESSAGE_STATUS_MAX)
                         break;
-                if (n > 0 && is_harmless(code_point(p, n))) {
+                if (n > 0 && !utf8_is_control(p, n)) {
                         memcpy(message->status + used, p, n);
                         used += n;
                 } else {

@@ -50,6 +50,11 @@ static void test_escaped(void **state UNUSED) {
         buf_add_escaped(&buf, "a\n\x1b\\\x7f"
                               "äb");
         assert_string_equal(buf_text(&buf), "a\\x0a\\x1b\\\\\\x7fäb");
+        /* What is no UTF-8, the controls of ISO 8859, ends of lines, directions of text. */
+        buf_clear(&buf);
+        buf_add_escaped(&buf, "\x9b\xff|\xc2\x9b|\xc2\xa0|\xe2\x80\xa8|\xe2\x80\xae|\xe2\x81\xa6|\xe2\x80\x93");
+        assert_string_equal(buf_text(&buf), "\\x9b\\xff|\\xc2\\x9b|\xc2\xa0|\\xe2\\x80\\xa8|\\xe2\\x80\\xae|"
+                                            "\\xe2\\x81\\xa6|\xe2\x80\x93");
 }
 
 static void test_json(void **state UNUSED) {
@@ -62,6 +67,7 @@ static void test_json(void **state UNUSED) {
                 {"\n\t\x01\x7f", "\"\\u000a\\u0009\\u0001\\u007f\""},
                 {"äöü\xf0\x9f\x98\x80", "\"äöü\xf0\x9f\x98\x80\""},
                 {"\xff", "\"\\ufffd\""},
+                {"\xc2\x9b\xe2\x80\xae", "\"\\u009b\\u202e\""},
                 {"a\xc3", "\"a\\ufffd\""},
                 {"\xc0\xaf", "\"\\ufffd\\ufffd\""},            /* overlong */
                 {"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* a surrogate */

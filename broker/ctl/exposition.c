@@ -1,0 +1,316 @@
+/* The table of all metrics. Everything of one metric has to stand together, so that the services are gone through once
+ * for each. */
+#include "ctl/exposition.h"
+
+#include "config.h"
+#include "core/servicefsm.h"
+#include "ctl/samples.h"
+#include "net/backlog.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+const char *const exposition_types[EXPOSITION_FORMAT_N] = {
+        [EXPOSITION_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        [EXPOSITION_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+};
+
+static void write_accepted(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service_accepts(service))
+                samples_add(w, metric, service, NULL, service->counters.accepted);
+}
+
+static void write_active(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service_accepts(service))
+                samples_add(w, metric, service, NULL, service->admission.limits.taken);
+}
+
+static void write_outcomes(struct writer *w, const struct metric *metric, const struct service *service,
+                           const uint64_t *counts, uint64_t failed) {
+        for (size_t i = 0; i < OUTCOME_N; i++)
+                samples_add(w, metric, service, &(struct label){"outcome", outcome_names[i]},
+                            (counts ? counts[i] : 0) + (i == OUTCOME_LAUNCH_FAILED ? failed : 0));
+}
+
+static void write_ended(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service_accepts(service) && (service->measures || service->counters.failed > 0))
+                write_outcomes(w, metric, service, service->measures ? service->measures->connections : NULL,
+                               service->counters.failed);
+}
+
+static void write_refused(struct writer *w, const struct metric *metric, const struct service *service) {
+        for (size_t i = 0; service->refusals && i < REFUSAL_N; i++)
+                samples_add(w, metric, service, &(struct label){"reason", refusal_names[i]},
+                            refusals_count(service->refusals, (enum refusal)i));
+}
+
+static void write_latency(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service_accepts(service) && service->measures)
+                samples_add_histogram(w, metric, service, &service->measures->start_latency);
+}
+
+static void write_duration(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service_accepts(service) && service->measures)
+                samples_add_histogram(w, metric, service, &service->measures->duration);
+}
+
+/* Sockets that are not TCP's do not tell. */
+static void write_queue(struct writer *w, const struct metric *metric, const struct service *service) {
+        uint64_t sum = 0;
+        bool known = false;
+
+        for (size_t i = 0; i < service->port_count; i++) {
+                uint32_t length;
+
+                if (!port_is_connectable(service->ports[i]) || backlog_length(service->ports[i]->fd, &length) < 0)
+                        continue;
+                known = true;
+                sum += length;
+        }
+        if (known)
+                samples_add(w, metric, service, NULL, sum);
+}
+
+static void write_processes(struct writer *w, const struct metric *metric, const struct service *service) {
+        samples_add(w, metric, service, NULL, service_process_count(service));
+}
+
+static void write_starts(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (!service_accepts(service))
+                samples_add(w, metric, service, NULL, service->counters.starts);
+}
+
+static void write_restarts(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (!service_accepts(service))
+                samples_add(w, metric, service, NULL, service->measures ? service->measures->restarts : 0);
+}
+
+static void write_server_ends(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (!service_accepts(service) && service->measures)
+                write_outcomes(w, metric, service, service->measures->servers, 0);
+}
+
+static void write_state(struct writer *w, const struct metric *metric, const struct service *service) {
+        for (size_t i = 0; i < SERVICE_STATE_N; i++)
+                samples_add(w, metric, service, &(struct label){metric->name, service_state_names[i]},
+                            i == service->state);
+}
+
+static void write_up(struct writer *w, const struct metric *metric, const struct service *service) {
+        samples_add(w, metric, service, NULL,
+                    service->state == SERVICE_LISTENING || service->state == SERVICE_FULL ||
+                            service->state == SERVICE_RUNNING);
+}
+
+static void write_paused(struct writer *w, const struct metric *metric, const struct service *service) {
+        static const char *const reasons[] = {
+                [PAUSE_SHORTAGE] = "shortage", [PAUSE_TRIGGER] = "trigger_limit", [PAUSE_PROGRAM] = "program",
+                [PAUSE_RATE] = "cps",          [PAUSE_LOAD] = "max_load",
+        };
+
+        if (service->state == SERVICE_PAUSED && service->pause != PAUSE_NONE)
+                samples_add(w, metric, service, &(struct label){"reason", reasons[service->pause]}, 1);
+}
+
+static void write_build(struct writer *w, const struct metric *metric) {
+        samples_add(w, metric, NULL, &(struct label){"version", VERSION}, 1);
+}
+
+static void write_start_time(struct writer *w, const struct metric *metric) {
+        samples_add_time(w, metric, w->manager->started_at);
+}
+
+static void write_reloads(struct writer *w, const struct metric *metric) {
+        samples_add(w, metric, NULL, &(struct label){"result", "ok"}, w->manager->reloads_done);
+        samples_add(w, metric, NULL, &(struct label){"result", "failed"}, w->manager->reloads_failed);
+}
+
+static void write_services(struct writer *w, const struct metric *metric) {
+        samples_add(w, metric, NULL, NULL, w->manager->service_count);
+}
+
+static void write_all_processes(struct writer *w, const struct metric *metric) {
+        const struct service *service;
+        size_t count = 0;
+
+        list_for_each(service, &w->manager->services, link)
+                count += service_process_count(service);
+        list_for_each(service, &w->manager->leaving, link)
+                count += service_process_count(service);
+        samples_add(w, metric, NULL, NULL, count);
+}
+
+static void write_blocked(struct writer *w, const struct metric *metric) {
+        samples_add(w, metric, NULL, NULL, w->manager->blocked.count);
+}
+
+/* How many there are the kernel says since Linux 6.2, without a list of them. */
+static void write_open_fds(struct writer *w, const struct metric *metric) {
+        struct stat st;
+
+        if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
+                samples_add(w, metric, NULL, NULL, (uint64_t)st.st_size);
+}
+
+static void write_max_fds(struct writer *w, const struct metric *metric) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+                samples_add(w, metric, NULL, NULL, limit.rlim_cur);
+}
+
+static const struct metric metrics[] = {
+        {
+                .name = "sockbroker_build",
+                .type = METRIC_INFO,
+                .help = "The version of the broker.",
+                .of_broker = write_build,
+        },
+        {
+                .name = "sockbroker_start_time_seconds",
+                .type = METRIC_GAUGE,
+                .unit = "seconds",
+                .help = "When the broker was started, since the epoch.",
+                .of_broker = write_start_time,
+        },
+        {
+                .name = "sockbroker_reloads",
+                .type = METRIC_COUNTER,
+                .help = "Reloads of the definitions.",
+                .of_broker = write_reloads,
+        },
+        {
+                .name = "sockbroker_services",
+                .type = METRIC_GAUGE,
+                .help = "Services in force.",
+                .of_broker = write_services,
+        },
+        {
+                .name = "sockbroker_processes",
+                .type = METRIC_GAUGE,
+                .help = "Processes of all services, and of those that were removed.",
+                .of_broker = write_all_processes,
+        },
+        {
+                .name = "sockbroker_blocked_sources",
+                .type = METRIC_GAUGE,
+                .help = "Sources that are refused since they touched a sensor.",
+                .of_broker = write_blocked,
+        },
+        {
+                .name = "sockbroker_open_fds",
+                .type = METRIC_GAUGE,
+                .help = "Descriptors the broker has open.",
+                .of_broker = write_open_fds,
+        },
+        {
+                .name = "sockbroker_max_fds",
+                .type = METRIC_GAUGE,
+                .help = "Descriptors it may have open.",
+                .of_broker = write_max_fds,
+        },
+        {
+                .name = "sockbroker_connections_accepted",
+                .type = METRIC_COUNTER,
+                .help = "Connections that the broker has accepted.",
+                .of_service = write_accepted,
+        },
+        {
+                .name = "sockbroker_connections_active",
+                .type = METRIC_GAUGE,
+                .help = "Connections that have a place now.",
+                .of_service = write_active,
+        },
+        {
+                .name = "sockbroker_connections_ended",
+                .type = METRIC_COUNTER,
+                .help = "Connections that are over, by what became of their process.",
+                .of_service = write_ended,
+        },
+        {
+                .name = "sockbroker_connections_refused",
+                .type = METRIC_COUNTER,
+                .help = "Connections that were turned away, by the key behind it.",
+                .of_service = write_refused,
+        },
+        {
+                .name = "sockbroker_connection_start_latency_seconds",
+                .type = METRIC_HISTOGRAM,
+                .unit = "seconds",
+                .help = "Time from accepting a connection to the process that serves it.",
+                .of_service = write_latency,
+        },
+        {
+                .name = "sockbroker_connection_duration_seconds",
+                .type = METRIC_HISTOGRAM,
+                .unit = "seconds",
+                .help = "Time from accepting a connection to its end.",
+                .of_service = write_duration,
+        },
+        {
+                .name = "sockbroker_queue_length",
+                .type = METRIC_GAUGE,
+                .help = "Clients in the backlog of TCP sockets, not accepted yet.",
+                .of_service = write_queue,
+        },
+        {
+                .name = "sockbroker_service_processes",
+                .type = METRIC_GAUGE,
+                .help = "Processes of the service.",
+                .of_service = write_processes,
+        },
+        {
+                .name = "sockbroker_server_starts",
+                .type = METRIC_COUNTER,
+                .help = "Starts of servers.",
+                .of_service = write_starts,
+        },
+        {
+                .name = "sockbroker_server_restarts",
+                .type = METRIC_COUNTER,
+                .help = "Starts of servers that had ended by themselves, after restart_delay.",
+                .of_service = write_restarts,
+        },
+        {
+                .name = "sockbroker_servers_ended",
+                .type = METRIC_COUNTER,
+                .help = "Servers that have ended, by how.",
+                .of_service = write_server_ends,
+        },
+        {
+                .name = "sockbroker_service_state",
+                .type = METRIC_STATESET,
+                .help = "The state of the service.",
+                .of_service = write_state,
+        },
+        {
+                .name = "sockbroker_service_up",
+                .type = METRIC_GAUGE,
+                .help = "Whether clients are served: 1, or 0.",
+                .of_service = write_up,
+        },
+        {
+                .name = "sockbroker_service_paused",
+                .type = METRIC_GAUGE,
+                .help = "1 while the service is paused, with the reason.",
+                .of_service = write_paused,
+        },
+};
+
+void exposition_write(struct manager *manager, enum exposition_format format, struct buf *out) {
+        struct writer w = {.manager = manager, .format = format, .out = out};
+        const struct service *service;
+
+        for (size_t i = 0; i < LENGTH_OF(metrics); i++) {
+                const struct metric *metric = &metrics[i];
+
+                samples_add_head(&w, metric);
+                if (metric->of_broker)
+                        metric->of_broker(&w, metric);
+                else
+                        list_for_each(service, &manager->services, link)
+                                metric->of_service(&w, metric, service);
+        }
+        if (format == EXPOSITION_OPENMETRICS)
+                buf_add_string(out, "# EOF\n");
+}
