@@ -97,9 +97,12 @@ static void write_state(struct writer *w, const struct metric *metric, const str
 }
 
 static void write_up(struct writer *w, const struct metric *metric, const struct service *service) {
-        samples_add(w, metric, service, NULL,
-                    service->state == SERVICE_LISTENING || service->state == SERVICE_FULL ||
-                            service->state == SERVICE_RUNNING);
+        static const bool up[SERVICE_STATE_N] = {
+                [SERVICE_LISTENING] = true, [SERVICE_FULL] = true,    [SERVICE_RUNNING] = true,
+                [SERVICE_REPLACING] = true, [SERVICE_CLAIMED] = true,
+        };
+
+        samples_add(w, metric, service, NULL, up[service->state]);
 }
 
 static void write_paused(struct writer *w, const struct metric *metric, const struct service *service) {

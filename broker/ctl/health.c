@@ -10,7 +10,8 @@ static bool service_is_ready(const struct service *service, struct buf *why) {
                            err_text(service->pause_error));
                 return false;
         }
-        if (service->def->start == START_BOOT && service->state != SERVICE_RUNNING) {
+        if (service->def->start == START_BOOT && service->state != SERVICE_RUNNING &&
+            service->state != SERVICE_REPLACING && service->state != SERVICE_CLAIMED) {
                 buf_printf(why, "%s: its server does not run: %s\n", service->name,
                            service_state_names[service->state]);
                 return false;
