@@ -20,6 +20,7 @@ enum {
         OPT_NOW,
         OPT_INSTANCES,
         OPT_PER_SOURCE,
+        OPT_CLAIM,
 };
 
 /* What is said on the command line, before it is known whether it fits together. */
@@ -41,6 +42,7 @@ static const struct option own_options[] = {
         {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
         {"setenv", required_argument, NULL, 'E'},
         {"fdname", required_argument, NULL, OPT_FDNAME},
+        {"claim", required_argument, NULL, OPT_CLAIM},
         {"user", required_argument, NULL, 'u'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -100,6 +102,8 @@ void options_print_help(const struct options *options) {
                      "      --seqpacket            SOCK_SEQPACKET sockets\n"
                      "  -E, --setenv=NAME[=VALUE]  set an environment variable of COMMAND\n"
                      "      --fdname=NAME[:NAME]   names of the descriptors (LISTEN_FDNAMES)\n"
+                     "      --claim=NAME           take the sockets of service NAME from the running broker(8)\n"
+                     "                             instead of opening any\n"
                      "  -u, --user=USER[:GROUP]    run COMMAND as USER\n"
                      "  -v, --verbose              say on stderr what happens\n"
                      "  -h, --help                 print this\n"
@@ -228,6 +232,9 @@ static int parse_option(struct parsing *p, int c) {
         case OPT_PER_SOURCE:
                 p->per_source = true;
                 return parse_count(options, "--per-source", &options->per_source);
+        case OPT_CLAIM:
+                options->claim = optarg;
+                return 0;
         case 'u':
                 options->user = optarg;
                 return 0;
@@ -277,6 +284,10 @@ static int check(struct parsing *p) {
         if (options->type == SOCK_DGRAM && options->mode != MODE_WAIT)
                 return usage(options, options->systemd ? "a datagram socket has no connections to accept"
                                                        : "a datagram socket has no connections to accept; use -w");
+        if (options->claim && options->listen.count > 0)
+                return usage(options, "--claim and --listen exclude each other");
+        if (options->claim && options->type != 0)
+                return usage(options, "--datagram and --seqpacket go with --listen, not with --claim");
         if (options->fdnames.count > 0 && options->stdio) {
                 if (!options->systemd)
                         return usage(options, "--fdname names what --fds hands over; there are no names with --inetd");

@@ -25,7 +25,9 @@ struct options {
         struct strlist listen;
         struct strlist environment; /* of -E: NAME=VALUE */
         struct strlist fdnames;
-        const char *user; /* borrowed from argv, as is command; NULL */
+        /* Borrowed from argv: */
+        const char *claim; /* the service whose sockets to take; NULL */
+        const char *user;  /* NULL */
         char **command;
 };
 

@@ -1,4 +1,4 @@
-/* Waiting for signals and for traffic on the sockets. */
+/* Waiting for signals, for traffic on the sockets, and for the end of a claim. */
 #pragma once
 
 #include "activate/signals.h"
@@ -9,7 +9,7 @@
 
 struct poller {
         int signal_fd;
-        struct pollfd *polls; /* the signals, then one for each socket */
+        struct pollfd *polls; /* the signals, the claim, then one for each socket */
         size_t count;         /* of sockets */
         size_t ready;         /* how many of them poll(2) has found ready and poller_next() has not given yet */
         size_t at;
@@ -27,6 +27,12 @@ int poller_wait(struct poller *poller, bool traffic, usec_t timeout);
 
 /* Takes the signals that have come. Returns how many. */
 size_t poller_signals(struct poller *poller, int out[SIGNALS_MAX]);
+
+/* Whether the broker has ended the claim; said once. */
+bool poller_claim_is_over(struct poller *poller);
+
+/* The claim is given back. */
+void poller_drop_claim(struct poller *poller);
 
 /* The index of the next socket that has traffic, or -1. */
 int poller_next(struct poller *poller);

@@ -47,8 +47,9 @@ static int add_user(const struct creds *creds, struct strlist *env) {
 
 /* The names as sd_listen_fds_with_names(3) wants them, one for each descriptor: a single one is that of all, missing
  * ones are "unknown", superfluous ones are left out. */
-static int add_fdnames(const struct options *options, size_t fd_count, struct strlist *env) {
-        const struct strlist *names = &options->fdnames;
+static int add_fdnames(const struct options *options, const struct progenv_fds *fds, struct strlist *env) {
+        const struct strlist *names = options->fdnames.count == 0 && fds->names ? fds->names : &options->fdnames;
+        size_t fd_count = fds->count;
         AUTO(buf_deinit) struct buf text = BUF_NULL;
 
         if (names->count == 0) {
@@ -66,7 +67,7 @@ static int add_fdnames(const struct options *options, size_t fd_count, struct st
         return buf_failed(&text) ? err_raise(-ENOMEM) : strlist_set_env(env, "LISTEN_FDNAMES", buf_text(&text));
 }
 
-static int add_listen(const struct options *options, size_t fd_count, struct strlist *env) {
+static int add_listen(const struct options *options, const struct progenv_fds *fds, struct strlist *env) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
         int r;
 
@@ -75,11 +76,11 @@ static int add_listen(const struct options *options, size_t fd_count, struct str
         /* Set for each process, not by -E. */
         strlist_unset_env(env, "LISTEN_PID");
         strlist_unset_env(env, "LISTEN_PIDFDID");
-        buf_printf(&text, "%zu", fd_count);
+        buf_printf(&text, "%zu", fds->count);
         if (buf_failed(&text))
                 return err_raise(-ENOMEM);
         r = strlist_set_env(env, "LISTEN_FDS", buf_text(&text));
-        return r < 0 ? r : add_fdnames(options, fd_count, env);
+        return r < 0 ? r : add_fdnames(options, fds, env);
 }
 
 /* "NAME=VALUE" of -E in place of our own. */
@@ -96,7 +97,8 @@ static int add_given(const struct options *options, struct strlist *env) {
         return 0;
 }
 
-int progenv_make(const struct options *options, const struct creds *creds, size_t fd_count, struct strlist *ret) {
+int progenv_make(const struct options *options, const struct creds *creds, const struct progenv_fds *fds,
+                 struct strlist *ret) {
         AUTO(strlist_deinit) struct strlist env = STRLIST_NULL;
         int r = 0;
 
@@ -108,7 +110,7 @@ int progenv_make(const struct options *options, const struct creds *creds, size_
         if (r == 0)
                 r = add_given(options, &env);
         if (r == 0)
-                r = add_listen(options, fd_count, &env);
+                r = add_listen(options, fds, &env);
         if (r < 0)
                 return r;
         /* Another connection's, from whoever started us, or what only we can know. */

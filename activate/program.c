@@ -1,6 +1,5 @@
 #include "activate/program.h"
 
-#include "activate/progenv.h"
 #include "activate/say.h"
 #include "activate/signals.h"
 #include "base/err.h"
@@ -80,14 +79,14 @@ static int resolve_user(const struct options *options, struct creds *ret) {
         return EXIT_FAILURE;
 }
 
-int program_init(const struct options *options, size_t fd_count, struct program *ret) {
+int program_init(const struct options *options, const struct progenv_fds *fds, struct program *ret) {
         AUTO(program_deinit) struct program program = {.options = options};
         int r;
 
         r = resolve_user(options, &program.creds);
         if (r != 0)
                 return r;
-        r = progenv_make(options, &program.creds, fd_count, &program.env);
+        r = progenv_make(options, &program.creds, fds, &program.env);
         if (r == 0)
                 r = program_find(&program);
         if (r == -ENOMEM) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activate/options.h"
+#include "activate/progenv.h"
 #include "base/buf.h"
 #include "proc/creds.h"
 #include "proc/launch.h"
@@ -16,9 +17,9 @@ struct program {
 
 #define PROGRAM_NULL ((struct program){0})
 
-/* What is known before there is traffic, for a program that gets FD_COUNT descriptors. That its file does not exist is
- * no error here. Returns 0, or the exit status after having said what is wrong. */
-int program_init(const struct options *options, size_t fd_count, struct program *ret);
+/* What is known before there is traffic, for a program that gets FDS. That its file does not exist is no error here.
+ * Returns 0, or the exit status after having said what is wrong. */
+int program_init(const struct options *options, const struct progenv_fds *fds, struct program *ret);
 void program_deinit(struct program *program);
 
 /* Looks for the file. Returns 0, or -ENOENT, -EACCES, -ENOMEM. */

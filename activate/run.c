@@ -30,12 +30,15 @@ static void run_deinit(struct run *run) {
  * for a client would learn it too late. */
 static int run_init(struct run *run, const struct options *options, size_t fd_count) {
         sigset_t signals;
+        struct progenv_fds fds = {.count = fd_count};
         int r;
 
         signals_block(false, &signals);
         r = sockets_open(options, &run->sockets);
+        if (fd_count == 0)
+                fds = (struct progenv_fds){.count = run->sockets.count, .names = &run->sockets.names};
         if (r == 0)
-                r = program_init(options, fd_count ? fd_count : run->sockets.count, &run->program);
+                r = program_init(options, &fds, &run->program);
         if (r != 0)
                 return r;
         r = run->program.path ? 0 : program_find(&run->program);
@@ -63,6 +66,10 @@ static int run_wait_traffic(struct run *run, struct shortage *shortage) {
         if (poller_signals(&run->poller, signals) > 0) {
                 run_deinit(run);
                 signals_die(signals[0]);
+        }
+        if (poller_claim_is_over(&run->poller)) {
+                say_error("--claim=%s: the broker has ended the claim", run->options->claim);
+                return -EPIPE;
         }
         return poller_next(&run->poller);
 }
@@ -123,7 +130,7 @@ int run_oneshot(const struct options *options) {
                 return r;
         if (options->verbose)
                 say_connection(&connection);
-        /* Others who come now are refused, not left to wait for nobody. */
+        /* Others who come now are refused, or the broker's again: not left to wait for nobody. */
         sockets_close(&run.sockets);
         for (size_t i = 0; i < env.count; i++)
                 if (strlist_add(&run.program.env, env.items[i]) < 0) {
@@ -140,7 +147,7 @@ int run_oneshot(const struct options *options) {
 }
 
 static int run_become_server(struct run *run) {
-        AUTO(freep) struct launch_fd *fds = calloc(run->sockets.count + 1, sizeof(*fds));
+        AUTO(freep) struct launch_fd *fds = calloc(run->sockets.count + 2, sizeof(*fds));
         size_t count = 0;
 
         if (!fds) {
@@ -154,6 +161,12 @@ static int run_become_server(struct run *run) {
                 for (; count < run->sockets.count; count++)
                         fds[count] =
                                 (struct launch_fd){.from = run->sockets.items[count].fd, .to = sockets_target(count)};
+        }
+        /* Above the sockets and not among LISTEN_FDS: as long as the program has it, it has the claim. */
+        if (run->sockets.claim) {
+                int to = sockets_target(run->options->stdio ? 0 : count);
+
+                fds[count++] = (struct launch_fd){.from = broker_claim_fd(run->sockets.claim), .to = to};
         }
         return program_become(&run->program, fds, count);
 }

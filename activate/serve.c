@@ -110,7 +110,7 @@ static int serve_init(struct serve *serve) {
         signals_block(true, &signals);
         r = sockets_open(serve->options, &serve->sockets);
         if (r == 0)
-                r = program_init(serve->options, 1, &serve->program);
+                r = program_init(serve->options, &(struct progenv_fds){.count = 1}, &serve->program);
         if (r != 0)
                 return r;
         /* It may be mounted or installed later. */
@@ -238,6 +238,7 @@ static void serve_report(const struct serve *serve, const char *text) {
 static void serve_stop(struct serve *serve) {
         serve_report(serve, "STOPPING=1");
         serve->state = SERVE_DRAINING;
+        poller_drop_claim(&serve->poller);
         sockets_close(&serve->sockets);
 }
 
@@ -359,6 +360,11 @@ static int serve_once(struct serve *serve) {
         if (r < 0)
                 return r;
         serve_on_signals(serve);
+        if (poller_claim_is_over(&serve->poller)) {
+                say_error("--claim=%s: the broker has ended the claim", serve->options->claim);
+                serve->exit_status = EXIT_FAILURE;
+                serve_stop(serve);
+        }
         if (serve->held.fd >= 0 && !shortage_is_waiting(&serve->shortage, clock_monotonic()))
                 serve_start(serve);
         while (serve_may_accept(serve) && serve->shortage.resume_at == 0 && (at = poller_next(&serve->poller)) >= 0)

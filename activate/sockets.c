@@ -51,8 +51,47 @@ static int no_connections(const struct options *options, const char *what) {
         return options_usage_status(options);
 }
 
-static int take_inherited(const struct options *options, struct sockets *sockets) {
+/* Somebody else has opened FD. */
+static int take_socket(const struct options *options, struct sockets *sockets, int fd) {
         AUTO(buf_deinit) struct buf name = BUF_NULL;
+        struct socket socket = {.fd = fd, .inherited = true};
+        int flags = fcntl(fd, F_GETFL);
+
+        socket.was_blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
+        if (options->mode != MODE_WAIT && socket_option(fd, SO_ACCEPTCONN) != 1) {
+                socket_format(&socket, &name);
+                return no_connections(options, buf_text(&name));
+        }
+        if (options->mode != MODE_WAIT)
+                socket.addr.protocol = socket_option(fd, SO_PROTOCOL);
+        if (add(sockets, &socket) < 0)
+                return out_of_memory();
+        /* One that another accepts from too must not hold us. */
+        if (options->mode != MODE_WAIT)
+                fd_set_nonblock(fd, true);
+        return 0;
+}
+
+/* With -w they are left as they are: a server of the broker's may have them, and has made them so. */
+static int take_claimed(const struct options *options, struct sockets *sockets) {
+        AUTO(freep) char *why = NULL;
+        int r = broker_claim(options->claim, NULL, &sockets->claim, &why);
+
+        if (r < 0) {
+                say_error("--claim=%s: %s", options->claim, why ? why : err_text(r));
+                return EXIT_FAILURE;
+        }
+        for (size_t i = 0; i < broker_claim_count(sockets->claim); i++) {
+                r = take_socket(options, sockets, broker_claim_socket(sockets->claim, i));
+                if (r != 0)
+                        return r;
+                if (strlist_add(&sockets->names, broker_claim_name(sockets->claim, i)) < 0)
+                        return out_of_memory();
+        }
+        return 0;
+}
+
+static int take_inherited(const struct options *options, struct sockets *sockets) {
         /* systemd's program takes what is meant for it alone; ours also repairs LISTEN_PID behind a wrapper. */
         int r = inherit_init(&sockets->inherit, !options->systemd);
 
@@ -62,22 +101,14 @@ static int take_inherited(const struct options *options, struct sockets *sockets
                                          : "out of memory");
                 return EXIT_FAILURE;
         }
-        for (size_t i = 0; i < sockets->inherit.count; i++) {
-                struct socket socket = {.fd = sockets->inherit.items[i].fd, .inherited = true};
-                int flags = fcntl(socket.fd, F_GETFL);
-
-                socket.was_blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
-                if (options->mode != MODE_WAIT && socket_option(socket.fd, SO_ACCEPTCONN) != 1) {
-                        socket_format(&socket, &name);
-                        return no_connections(options, buf_text(&name));
-                }
-                if (options->mode != MODE_WAIT)
-                        socket.addr.protocol = socket_option(socket.fd, SO_PROTOCOL);
-                if (add(sockets, &socket) < 0)
-                        return out_of_memory();
-                /* One that another accepts from too must not hold us; a program gets it blocking. */
-                fd_set_nonblock(socket.fd, options->mode != MODE_WAIT);
+        for (size_t i = 0; i < sockets->inherit.count && r == 0; i++) {
+                r = take_socket(options, sockets, sockets->inherit.items[i].fd);
+                /* A program gets it blocking. */
+                if (r == 0 && options->mode == MODE_WAIT)
+                        fd_set_nonblock(sockets->inherit.items[i].fd, false);
         }
+        if (r != 0)
+                return r;
         if (options->systemd && options->verbose && sockets->count > 0)
                 say_note("Received %zu descriptors via the environment.", sockets->count);
         return 0;
@@ -163,6 +194,8 @@ static void say_listening(const struct options *options, const struct sockets *s
 static int open_all(const struct options *options, struct sockets *sockets) {
         int r;
 
+        if (options->claim)
+                return take_claimed(options, sockets);
         r = take_inherited(options, sockets);
         /* All are read before the first is opened: a mistyped one shall not replace paths. */
         for (int pass = 0; pass < 2; pass++)
@@ -214,6 +247,8 @@ void sockets_close(struct sockets *sockets) {
                 }
         }
         inherit_deinit(&sockets->inherit);
+        broker_claim_free(sockets->claim);
+        strlist_deinit(&sockets->names);
         free(sockets->items);
         *sockets = SOCKETS_NULL;
 }

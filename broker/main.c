@@ -4,15 +4,19 @@
 #include "base/journal.h"
 #include "base/log.h"
 #include "base/syslog.h"
+#include "client/client.h"
 #include "conf/confdir.h"
 #include "conf/explain.h"
 #include "config.h"
+#include "controlpath.h"
 #include "core/reload.h"
+#include "ctl/bus.h"
 #include "ctl/metrics.h"
 #include "ctl/report.h"
 #include "ctl/signals.h"
 #include "options.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,11 +90,11 @@ static int load(struct manager *manager, const struct options *options) {
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
         struct def_set *set = confdir_load(&options->paths, &diag);
         enum reload_outcome outcome = RELOAD_BAD_DEFINITIONS;
-        struct reload_summary summary;
+        AUTO(reload_report_deinit) struct reload_report report = RELOAD_REPORT_NULL;
 
         if (set) {
                 log_set_style(set->broker.log_format, set->broker.log_level);
-                outcome = reload_apply(manager, set, &summary, &diag);
+                outcome = reload_apply(manager, set, &report, &diag);
         }
         print_diag(&diag);
         if (outcome == RELOAD_DONE)
@@ -99,8 +103,10 @@ static int load(struct manager *manager, const struct options *options) {
 }
 
 static int run(struct manager *manager, const struct options *options) {
+        AUTO(freep) char *control_path = controlpath_default();
         AUTO(signals_deinit) struct signals signals = SIGNALS_NULL;
         AUTO(metrics_deinit) struct metrics metrics = METRICS_NULL;
+        AUTO(bus_deinit) struct bus bus = {0};
         int r;
 
         r = signals_init(&signals, manager, &options->paths);
@@ -108,6 +114,10 @@ static int run(struct manager *manager, const struct options *options) {
                 log_error("cannot watch signals: %s", err_text(r));
                 return EXIT_FAILURE;
         }
+        bus_init(&bus, &(struct bus_setup){.manager = manager,
+                                           .paths = &options->paths,
+                                           .version = VERSION,
+                                           .default_path = control_path});
         manager->on_drain = report_stopping;
         metrics_init(&metrics, manager);
         r = load(manager, options);
@@ -164,6 +174,39 @@ static int verb_run(const struct options *options) {
         return r;
 }
 
+/* The verbs that ask a running broker. */
+static int ask(const struct options *options) {
+        AUTO(freep) char *control = options->control ? strdup(options->control) : controlpath_default();
+        const struct client_options client = {
+                .control = control,
+                .name = options->argument,
+                .json = options->json,
+                .watch = options->watch,
+                .timeout = options->timeout,
+        };
+
+        setlocale(LC_ALL, "");
+        setlocale(LC_NUMERIC, "C");
+        switch (options->verb) {
+        case VERB_START:
+                return client_order(&client, "Start");
+        case VERB_STOP:
+                return client_order(&client, "Stop");
+        case VERB_RESTART:
+                return client_order(&client, "Restart");
+        case VERB_KILL:
+                return client_order(&client, "Kill");
+        case VERB_REPLACE:
+                return client_order(&client, "Replace");
+        case VERB_RELOAD:
+                return client_reload(&client);
+        case VERB_UPGRADE:
+                return client_upgrade(&client);
+        default:
+                return client_status(&client);
+        }
+}
+
 int main(int argc, char **argv) {
         AUTO(options_deinit) struct options options = {0};
         int r = options_parse(argc, argv, &options);
@@ -183,8 +226,10 @@ int main(int argc, char **argv) {
         case VERB_VERSION:
                 puts("sockbroker " VERSION);
                 return 0;
-        default:
+        case VERB_RUN:
                 signals_block();
                 return verb_run(&options);
+        default:
+                return ask(&options);
         }
 }

@@ -1,6 +1,7 @@
 /* The command line of broker(8). */
 #pragma once
 
+#include "base/defs.h"
 #include "base/strlist.h"
 
 #include <stdbool.h>
@@ -10,6 +11,14 @@ enum verb {
         VERB_CHECK,
         VERB_SHOW,
         VERB_EXPLAIN,
+        VERB_STATUS,
+        VERB_START,
+        VERB_STOP,
+        VERB_RESTART,
+        VERB_KILL,
+        VERB_REPLACE,
+        VERB_RELOAD,
+        VERB_UPGRADE,
         VERB_HELP,
         VERB_VERSION,
         VERB_N,
@@ -18,8 +27,12 @@ enum verb {
 struct options {
         enum verb verb;
         struct strlist paths; /* of -c; /etc/broker where none was given */
-        const char *argument; /* NAME of show, KEY of explain; NULL; borrowed from argv */
+        const char *argument; /* NAME of a service, KEY of explain; NULL; borrowed from argv */
         bool scdoc;           /* explain: as the source of a manual */
+        const char *control;  /* the socket to ask at; NULL: the default; borrowed from argv */
+        bool json;
+        usec_t watch;   /* 0: do not */
+        usec_t timeout; /* 0: none */
 };
 
 #define EXIT_USAGE 2

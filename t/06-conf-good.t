@@ -86,7 +86,7 @@ shows('admission.yaml', qr/^    per_source:\n      default: 5\n      "10.0.0.0\/
 shows('admission-defaults.yaml', qr/^  tcp:(?:\n    .*)*\n      ipv4: 32\n      ipv6: 48(?:\n    .*)*\n    refuse_with: close$/m,
     qr/^  unix:(?:\n    .*)*\n      ipv4: 24\n(?:    .*\n)*    uid: \[root\]\n(?:    .*\n)*    refuse_with: reset$/m,
     qr/^  trap:(?:\n    .*)*\n    sensor: 1h$/m);
-shows('broker.yaml', qr/\Abroker:\n  log:\n    format: journal\n    level: warning\n  idle_exit: 10min\n  metrics: "127\.0\.0\.1:9464"\nservices:\n\z/);
+shows('broker.yaml', qr/\Abroker:\n  log:\n    format: journal\n    level: warning\n  idle_exit: 10min\n  metrics: "127\.0\.0\.1:9464"\n  control: \/run\/elsewhere\/control\nservices:\n\z/);
 
 # A definition file's directory is where its env_file is.
 mkdir 'sub' or die;

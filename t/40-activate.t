@@ -77,7 +77,6 @@ part 'the command line' => sub {
         open my $fh, '<', "$DIR/help" or die;
         my $help = join '', <$fh>;
         like($help, qr/^Usage: activate /, 'and says how');
-        unlike($help, qr/claim/, 'without what does not exist yet');
         is((run_to_end(args => ['-V']))[0], 0, '-V ends with 0');
         my @wrong = (
                 [qr/no command/, '-l', '0'],
@@ -101,7 +100,9 @@ part 'the command line' => sub {
                 [qr/printable/, '-w', "--fdname=a\tb", '-l', '0', 'true'],
                 [qr/--listen=nonsense/, '-l', 'nonsense', 'true'],
                 [qr/inherited are used without/, '-l', 'fd:web', 'true'],
-                [qr/claim/, '--claim=x', 'true'],
+                [qr/exclude/, '--claim=x', '-l', '0', 'true'],
+                [qr/go with --listen/, '--claim=x', '-d', '-w', 'true'],
+                [qr/go with --listen/, '--claim=x', '--seqpacket', 'true'],
                 [qr/option/, '--nonsense', 'true'],
         );
         for my $case (@wrong) {

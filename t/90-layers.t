@@ -15,7 +15,7 @@ my %may = (
         ctl => [qw(base net core config.h)],
         client => [qw(base)],
         sockbroker => [],
-        broker => [qw(base net conf proc handoff core ctl client config.h options.h)],
+        broker => [qw(base net conf proc handoff core ctl client config.h controlpath.h options.h)],
         activate => [qw(base net proc sockbroker config.h)],
 );
 

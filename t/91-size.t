@@ -21,7 +21,7 @@ for my $file (@files) {
                         if ($head =~ /;\s*$/) { $name = undef; next }
                         my ($list) = $head =~ /\((.*)\)/s;
                         my $count = () = ($list // '') =~ /,/g;
-                        push @parameters, "$file:" . ($start + 1) . ": $name" if $count >= 5 && $list !~ /\(\*/;
+                        push @parameters, "$file:" . ($start + 1) . ": $name" if $count >= 5 && $list !~ /\(\*|^sd_bus \*/; # sd-bus gives its callbacks seven
                 }
                 if (defined $name && $lines[$i] =~ /^\}/) {
                         my $length = $i - $start + 1;

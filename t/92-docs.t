@@ -120,7 +120,7 @@ like(slurp('docs/broker.yaml.5.scd.in') // '', qr/^\@KEYS\@$/m, 'broker.yaml.5.s
 }
 
 # Manuals. scdoc itself writes paragraph macros that mandoc finds superfluous; that is not ours to mend.
-for my $file ('docs/broker.8.scd', 'docs/activate.1.scd', $yaml_page) {
+for my $file ('docs/broker.8.scd', 'docs/broker-bus.5.scd', 'docs/activate.1.scd', 'docs/sockbroker.3.scd', $yaml_page) {
         my ($name) = $file =~ m{([^/]+)\.scd$};
 
         SKIP: {

@@ -52,6 +52,7 @@ broker.log                  75-log.t
 broker.log.format           75-log.t
 broker.log.level            75-log.t
 broker.idle_exit            68-idle-exit.t
+broker.control              62-control.t
 defaults                    12-sections.t
 services                    00-cli.t
 enabled                     12-sections.t
@@ -62,6 +63,7 @@ command                     20-per-connection.t
 start                       21-shared-listener.t
 workers                     22-workers.t
 idle_stop                   67-idle-stop.t
+claim                       72-claim.t
 stop_signal                 12-sections.t
 stop_grace_period           20-per-connection.t
 kill_mode                   61-process-keys.t

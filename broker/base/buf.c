@@ -93,6 +93,20 @@ void buf_add_escaped(struct buf *buf, const char *text) {
         }
 }
 
+void buf_add_valid(struct buf *buf, const char *text) {
+        const unsigned char *p = (const unsigned char *)text;
+
+        while (*p) {
+                size_t n = utf8_sequence(p);
+
+                if (n > 0)
+                        buf_add(buf, (const char *)p, n);
+                else
+                        buf_add_string(buf, "\xef\xbf\xbd");
+                p += n > 0 ? n : 1;
+        }
+}
+
 void buf_add_json(struct buf *buf, const char *text) {
         const unsigned char *p = (const unsigned char *)text;
 

@@ -28,6 +28,9 @@ void buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(
  * text round, and what is not UTF-8 as \xNN, a backslash doubled. */
 void buf_add_escaped(struct buf *buf, const char *text);
 
+/* Adds TEXT with U+FFFD for every byte that is not UTF-8. */
+void buf_add_valid(struct buf *buf, const char *text);
+
 /* Adds TEXT as a JSON string with its quotes (RFC 8259); bytes that are not UTF-8 become U+FFFD. */
 void buf_add_json(struct buf *buf, const char *text);
 

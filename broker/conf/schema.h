@@ -73,6 +73,7 @@ enum service_key {
         SERVICE_MAX_RUNTIME,
         SERVICE_NON_BLOCKING,
         SERVICE_MAIN,
+        SERVICE_CLAIM,
         SERVICE_WORKERS,
         SERVICE_READY,
         SERVICE_START_TIMEOUT,

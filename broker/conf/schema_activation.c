@@ -206,6 +206,16 @@ static const struct key activation_keys[] = {
                 .example = "yes",
         },
         {
+                .name = "claim",
+                .id = SERVICE_CLAIM,
+                .type = &type_peer_users,
+                .offset = FIELD(claim),
+                .fallback_means = "only root and the broker's own user",
+                .meaning = "Which users may take the sockets by the service's name for a while (activate --claim), "
+                           "beside root and the broker's own; meanwhile the broker does not start the service.",
+                .example = "[nobody, 1000]",
+        },
+        {
                 .name = "workers",
                 .id = SERVICE_WORKERS,
                 .type = &type_integer,

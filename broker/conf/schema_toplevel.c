@@ -68,6 +68,16 @@ static const struct key broker_keys[] = {
                 .meaning = "Where the broker serves /metrics, /healthz and /readyz by HTTP.",
                 .example = "127.0.0.1:9464",
         },
+        {
+                .name = "control",
+                .type = &type_control,
+                .offset = offsetof(struct broker_def, control),
+                .fallback_means = "the path that BROKER_CONTROL says, or else /run/broker/control for root and "
+                                  "$XDG_RUNTIME_DIR/broker/control for others",
+                .meaning = "The socket for `broker status` and the other verbs that ask a running broker, and for "
+                           "D-Bus clients, see broker-bus(5); no: none.",
+                .example = "/run/broker/control",
+        },
 };
 
 static const struct key_group broker_group = {NULL, broker_keys, LENGTH_OF(broker_keys)};

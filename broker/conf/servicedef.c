@@ -45,10 +45,6 @@ uint64_t capabilities_def_set(const struct capabilities_def *list) {
         return set;
 }
 
-void broker_def_deinit(struct broker_def *def) {
-        section_clear(&section_broker, def);
-}
-
 struct def_set *def_set_free(struct def_set *set) {
         if (!set)
                 return NULL;
@@ -57,6 +53,7 @@ struct def_set *def_set_free(struct def_set *set) {
         free(set->services);
         broker_def_deinit(&set->broker);
         free(set->by_name);
+        broker_def_deinit(&set->broker);
         strlist_deinit(&set->files);
         free(set);
         return NULL;
@@ -103,6 +100,10 @@ void service_def_print(const struct service_def *def, struct buf *out) {
         print_text(out, def->name);
         buf_add_string(out, ":\n");
         print_section(&printer, &section_service, def);
+}
+
+void broker_def_deinit(struct broker_def *def) {
+        section_clear(&section_broker, def);
 }
 
 void broker_def_print(const struct broker_def *def, struct buf *out) {

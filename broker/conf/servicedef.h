@@ -246,7 +246,8 @@ struct service_def {
         usec_t max_runtime;
         bool non_blocking;
         bool main;
-        int workers; /* servers, each with sockets of its own */
+        struct peer_ids_def *claim; /* who may take the sockets; NULL: root and the broker's own user */
+        int workers;                /* servers, each with sockets of its own */
         enum ready_kind ready;
         usec_t start_timeout;
         enum on_change on_change;
@@ -309,15 +310,23 @@ struct endpoint_def {
         struct addr_list addrs; /* result: what `address` means */
 };
 
+/* Where the control socket is. Nothing written: where main says. */
+struct control_def {
+        char *path; /* NULL: see off */
+        bool off;   /* `control: no` */
+        struct mark mark;
+};
+
 /* The `broker:` section. */
 struct broker_def {
         struct endpoint_def metrics;
         enum log_format log_format;
         enum log_level log_level;
         usec_t idle_exit; /* USEC_INFINITY: never */
+        struct control_def control;
 };
 
-/* Frees what it holds; it is unset then. */
+/* Frees what it holds; it is unset then, and one that is all zero is fine. */
 void broker_def_deinit(struct broker_def *def);
 
 /* Everything that was read: all files of all -c options. */

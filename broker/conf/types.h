@@ -25,6 +25,9 @@ extern const struct key_type type_tos;           /* int, or OPTION_UNSET */
 extern const struct key_type type_texts;         /* struct strlist */
 extern const struct key_type type_output;        /* struct output_def */
 
+/* conf/types_control.c */
+extern const struct key_type type_control; /* struct control_def */
+
 /* conf/types_process.c */
 extern const struct key_type type_command;          /* struct strlist */
 extern const struct key_type type_pass_environment; /* struct pass_environment_def */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/arrival.h"
 #include "core/banner.h"
+#include "core/claim.h"
 #include "core/command.h"
 #include "core/orphans.h"
 #include "core/servicefsm.h"
@@ -32,8 +33,8 @@ int manager_init(struct manager *manager, enum launch_mode mode, struct inherit 
                 manager->spare_fds[i] = -EBADF;
         *own_inherit = INHERIT_NULL;
         list_init(&manager->services);
-        list_init(&manager->reload_listeners);
         list_init(&manager->leaving);
+        list_init(&manager->companions);
         list_init(&manager->short_services);
         list_init(&manager->buried);
         list_init(&manager->commands);
@@ -96,6 +97,7 @@ void manager_deinit(struct manager *manager) {
         manager->launcher = launcher_free(manager->launcher);
         manager->event = sd_event_unref(manager->event);
         planmake_base_deinit(&manager->base);
+        broker_def_deinit(&manager->broker);
         inherit_deinit(&manager->inherit);
         broker_def_deinit(&manager->broker);
         manager_lend_spares(manager);
@@ -203,6 +205,7 @@ void manager_add(struct manager *manager, struct service *service) {
         list_append(&manager->services, &service->link);
         HASH_ADD_KEYPTR(hh, manager->by_name, service->name, strlen(service->name), service);
         manager->service_count += service->worker == 1;
+        claim_join(service);
 }
 
 void manager_dismiss(struct manager *manager, struct service *service) {

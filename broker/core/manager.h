@@ -13,14 +13,25 @@
 /* A start takes a few for a moment, and gives back the connection's (proc/launch.h). */
 #define SPARE_FDS 5
 
+/* Something outside of the services that the `broker:` section is about, and that changes together with them; see
+ * core/reload.h. Owned by whoever put it into the manager's list. */
+struct companion {
+        struct list link;
+        /* Opens what DEF asks for, and changes nothing yet. What is wrong goes to DIAG; what DEF did not write down
+         * only as a warning. */
+        void (*prepare)(struct companion *companion, const struct broker_def *def, struct diag *diag);
+        void (*commit)(struct companion *companion);  /* cannot fail */
+        void (*discard)(struct companion *companion); /* as if there had been no prepare */
+};
+
 struct manager {
         sd_event *event;
         struct launcher *launcher;
         struct process_host host;
         struct planmake_base base;
-        struct inherit inherit;       /* sockets the broker itself was started with */
-        struct broker_def broker;     /* of the definitions in force; owned */
-        struct list reload_listeners; /* core/reload.h; each is its owner's */
+        struct inherit inherit;   /* sockets the broker itself was started with */
+        struct broker_def broker; /* of the definitions in force; owned */
+        struct list companions;
 
         struct list services;    /* in the order of their definitions */
         struct service *by_name; /* the same, hashed */

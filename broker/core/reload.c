@@ -130,10 +130,15 @@ static void commit_change(struct reload *reload, struct change *change) {
         servicefsm_post(service, change->is_new ? SERVICE_EV_OPEN : SERVICE_EV_CHANGED);
 }
 
+/* A name that there is no memory for is missing in the report, and nothing else is wrong. */
+static void note(struct strlist *names, const char *name) {
+        if (strlist_add(names, name) < 0)
+                log_warning("reload: no memory for the report on '%s'", name);
+}
+
 /* Services of the old set that the new one does not have. */
-static unsigned dismiss_missing(struct reload *reload) {
+static void dismiss_missing(struct reload *reload, struct reload_report *report) {
         struct service *service;
-        unsigned removed = 0;
 
         list_for_each(service, &reload->manager->services, link)
                 service->wanted = false;
@@ -143,11 +148,11 @@ static unsigned dismiss_missing(struct reload *reload) {
                 if (service->wanted)
                         continue;
                 log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_STRING("service", service->name)), "removed");
-                removed += service->worker == 1;
+                if (service->worker == 1)
+                        note(&report->removed, service->name);
                 release_ports(service);
                 manager_dismiss(reload->manager, service);
         }
-        return removed;
 }
 
 /* From this many sockets on, a copy of the descriptor table for every start costs more than the wait it saves. */
@@ -163,27 +168,26 @@ static void choose_table(struct manager *manager) {
 }
 
 /* Several workers are one service. */
-static void count(const struct change *change, struct reload_summary *summary) {
+static void count(const struct change *change, struct reload_report *report) {
         if (change->first)
                 return;
         if (change->keep)
-                summary->kept++;
-        else if (change->is_new)
-                summary->added++;
+                report->kept++;
         else
-                summary->changed++;
+                note(change->is_new ? &report->added : &report->changed, change->name);
 }
 
-static void commit(struct reload *reload, struct reload_summary *summary) {
-        *summary = (struct reload_summary){0};
-        summary->removed = dismiss_missing(reload);
+static void commit(struct reload *reload, struct reload_report *report) {
+        struct companion *companion;
+
+        dismiss_missing(reload, report);
         for (size_t i = 0; i < reload->count; i++)
                 if (!reload->changes[i].keep && !reload->changes[i].same_program && !reload->changes[i].is_new)
                         release_ports(reload->changes[i].service);
         for (size_t i = 0; i < reload->count; i++) {
                 struct change *change = &reload->changes[i];
 
-                count(change, summary);
+                count(change, report);
                 if (change->keep)
                         service_def_free(change->def);
                 else if (change->same_program)
@@ -192,6 +196,8 @@ static void commit(struct reload *reload, struct reload_summary *summary) {
                         commit_change(reload, change);
         }
         choose_table(reload->manager);
+        list_for_each(companion, &reload->manager->companions, link)
+                companion->commit(companion);
         free(reload->changes);
 }
 
@@ -231,8 +237,17 @@ static bool take_enabled(struct reload *reload, struct def_set *set) {
         return true;
 }
 
-static void prepare(struct reload *reload, const struct broker_def *broker) {
-        struct reload_listener *listener;
+static void prepare_companions(struct reload *reload, const struct broker_def *def) {
+        size_t errors = reload->diag->errors;
+        struct companion *companion;
+
+        list_for_each(companion, &reload->manager->companions, link)
+                companion->prepare(companion, def, reload->diag);
+        if (reload->diag->errors > errors)
+                reload->bind_failed = true;
+}
+
+static void prepare(struct reload *reload, const struct broker_def *def) {
         struct service *service;
 
         list_for_each(service, &reload->manager->services, link)
@@ -241,19 +256,17 @@ static void prepare(struct reload *reload, const struct broker_def *broker) {
                 change_classify(reload, &reload->changes[i]);
         for (size_t i = 0; i < reload->count; i++)
                 change_prepare(reload, &reload->changes[i]);
-        list_for_each(listener, &reload->manager->reload_listeners, link)
-                if (listener->prepare(listener->userdata, broker, reload->diag) < 0)
-                        reload->bind_failed = true;
+        prepare_companions(reload, def);
         for (size_t i = 0; i < reload->count && !diag_has_errors(reload->diag); i++)
                 change_begin(reload, &reload->changes[i]);
 }
 
 static void discard(struct reload *reload) {
-        struct reload_listener *listener;
+        struct companion *companion;
         struct service *service;
 
-        list_for_each(listener, &reload->manager->reload_listeners, link)
-                listener->discard(listener->userdata);
+        list_for_each(companion, &reload->manager->companions, link)
+                companion->discard(companion);
         for (size_t i = 0; i < reload->count; i++)
                 change_discard(&reload->changes[i]);
         list_for_each(service, &reload->manager->services, link)
@@ -306,14 +319,9 @@ bool reload_reopen(struct manager *manager, struct service *const *services, siz
         return true;
 }
 
-void reload_add_listener(struct manager *manager, struct reload_listener *listener) {
-        list_append(&manager->reload_listeners, &listener->link);
-}
-
-enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
+enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_report *ret,
                                  struct diag *diag) {
         struct reload reload = {.manager = manager, .diag = diag};
-        struct reload_listener *listener;
 
         if (take_enabled(&reload, own_set)) {
                 prepare(&reload, &own_set->broker);
@@ -331,14 +339,13 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
         manager->broker = own_set->broker;
         own_set->broker = (struct broker_def){0};
         idleexit_apply(manager);
-        list_for_each(listener, &manager->reload_listeners, link)
-                listener->commit(listener->userdata);
         def_set_free(own_set);
         malloc_trim(0);
         return RELOAD_DONE;
 }
 
-static void log_diag(const struct diag *diag) {
+/* To the log, and line by line to REPORT. */
+static void tell_diag(const struct diag *diag, struct reload_report *report) {
         enum diag_level level;
 
         for (size_t i = 0;; i++) {
@@ -347,27 +354,40 @@ static void log_diag(const struct diag *diag) {
                 if (!diag_format_entry(diag, i, &text, &level))
                         return;
                 log_event(level == DIAG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, NULL, "%s", buf_text(&text));
+                note(&report->messages, buf_text(&text));
         }
 }
 
-void reload_from(struct manager *manager, const struct strlist *paths) {
+enum reload_outcome reload_from(struct manager *manager, const struct strlist *paths, struct reload_report *ret) {
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
         struct def_set *set = confdir_load(paths, &diag);
-        struct reload_summary summary;
+        enum reload_outcome outcome = RELOAD_BAD_DEFINITIONS;
 
-        if (!set || reload_apply(manager, set, &summary, &diag) != RELOAD_DONE) {
+        *ret = RELOAD_REPORT_NULL;
+        if (set)
+                outcome = reload_apply(manager, set, ret, &diag);
+        if (outcome == RELOAD_DONE)
+                log_set_style(manager->broker.log_format, manager->broker.log_level);
+        tell_diag(&diag, ret);
+        if (outcome != RELOAD_DONE) {
                 manager->reloads_failed++;
-                log_diag(&diag);
                 log_error("reload: nothing has changed, the definitions in force stay");
-                return;
+                return outcome;
         }
         manager->reloads_done++;
-        log_set_style(manager->broker.log_format, manager->broker.log_level);
-        log_diag(&diag);
         log_event(LOG_LEVEL_INFO,
-                  LOG_FIELDS(LOG_INTEGER("added", summary.added), LOG_INTEGER("changed", summary.changed),
-                             LOG_INTEGER("removed", summary.removed), LOG_INTEGER("kept", summary.kept)),
+                  LOG_FIELDS(LOG_INTEGER("added", (int64_t)ret->added.count),
+                             LOG_INTEGER("changed", (int64_t)ret->changed.count),
+                             LOG_INTEGER("removed", (int64_t)ret->removed.count), LOG_INTEGER("kept", ret->kept)),
                   "reloaded");
+        return outcome;
+}
+
+void reload_report_deinit(struct reload_report *report) {
+        strlist_deinit(&report->added);
+        strlist_deinit(&report->changed);
+        strlist_deinit(&report->removed);
+        strlist_deinit(&report->messages);
 }
 
 void reload_check(const struct def_set *set, struct diag *diag) {

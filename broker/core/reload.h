@@ -10,36 +10,26 @@ enum reload_outcome {
         RELOAD_FAILED,          /* DIAG says what could not be opened or bound; nothing has changed */
 };
 
-struct reload_summary {
-        unsigned added;
-        unsigned changed;
-        unsigned removed;
-        unsigned kept;
+/* What a reload came to. */
+struct reload_report {
+        struct strlist added; /* names of services */
+        struct strlist changed;
+        struct strlist removed;
+        unsigned kept;           /* services that stay as they are */
+        struct strlist messages; /* warnings, and what is wrong, each as one line with its place */
 };
 
-/* Puts OWN_SET in force, which is consumed. Warnings go to DIAG as well. */
-enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_summary *ret,
+#define RELOAD_REPORT_NULL ((struct reload_report){0})
+
+void reload_report_deinit(struct reload_report *report);
+
+/* Puts OWN_SET in force, which is consumed. What is wrong, and warnings, go to DIAG; RET gets the rest, and is left
+ * alone unless the outcome is RELOAD_DONE. */
+enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_set, struct reload_report *ret,
                                  struct diag *diag);
 
-/* Reads PATHS and applies them; logs what came of it. For SIGHUP. */
-void reload_from(struct manager *manager, const struct strlist *paths);
-
-/* Something beside the services that goes by the definitions: a socket of the broker's own. It takes part in every
- * reload, the first one included, from when it was added. Embedded in its owner. */
-struct reload_listener {
-        struct list link; /* among the manager's */
-        void *userdata;
-        /* Opens what DEF wants anew and leaves alone what is in use. What is wrong goes to DIAG; then a negative errno
-         * where it is not the definition's fault. DEF is gone by the time of the commit. */
-        int (*prepare)(void *userdata, const struct broker_def *def, struct diag *diag);
-        /* Puts that in force; cannot fail. manager->broker is the new definition. */
-        void (*commit)(void *userdata);
-        /* Undoes it: called for every listener, also those whose prepare() failed or was not reached. */
-        void (*discard)(void *userdata);
-};
-
-/* Adds LISTENER, which is its owner's and is taken out again by list_remove(). */
-void reload_add_listener(struct manager *manager, struct reload_listener *listener);
+/* Reads PATHS and applies them; logs what came of it, and tells it in RET. */
+enum reload_outcome reload_from(struct manager *manager, const struct strlist *paths, struct reload_report *ret);
 
 /* Makes the plan of every service of SET, without sockets, only to see whether it can be made: for `broker check`. */
 void reload_check(const struct def_set *set, struct diag *diag);

@@ -142,6 +142,9 @@ void serverlife_on_ended(struct service *service) {
         if (service->def->main) {
                 servicefsm_set_state(service, SERVICE_STOPPED);
                 manager_on_main_ended(service->manager, exitinfo_shell_status(&service->last_exit));
+        } else if (service->claim) {
+                /* Neither a pause nor a delay would expect the claim's end. */
+                servicefsm_enter_claimed(service);
         } else if (service->last_launch_failed) {
                 servicefsm_enter_paused(service);
         } else if (wants_restart(service)) {

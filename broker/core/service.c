@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/access.h"
 #include "core/arrival.h"
+#include "core/claim.h"
 #include "core/command.h"
 #include "core/fdstore.h"
 #include "core/idle.h"
@@ -41,6 +42,7 @@ int service_new(struct manager *manager, const char *name, struct service_def *d
 }
 
 void service_close_ports(struct service *service) {
+        claim_forget(service);
         for (size_t i = 0; i < service->port_count; i++)
                 port_close(service->ports[i]);
         free(service->ports);

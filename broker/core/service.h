@@ -62,6 +62,7 @@ struct service_counters {
         uint64_t failed;   /* accepted, but no program could be started for it */
         uint64_t starts;   /* of servers */
         uint64_t restarts; /* of these, those that `restart` made necessary */
+        uint64_t claims_refused;
 };
 
 struct service {

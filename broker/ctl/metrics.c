@@ -268,9 +268,9 @@ static bool same_endpoint(const struct endpoint_def *a, const struct endpoint_de
         return true;
 }
 
-static int metrics_prepare(void *userdata, const struct broker_def *def, struct diag *diag) {
+static void metrics_prepare(struct companion *companion, const struct broker_def *def, struct diag *diag) {
+        struct metrics *metrics = container_of(companion, struct metrics, companion);
         AUTO(buf_deinit) struct buf why = BUF_NULL;
-        struct metrics *metrics = userdata;
         int r = 0;
 
         metrics->changes = !same_endpoint(&metrics->manager->broker.metrics, &def->metrics);
@@ -278,7 +278,6 @@ static int metrics_prepare(void *userdata, const struct broker_def *def, struct 
                 r = server_new(metrics, &def->metrics, &metrics->next, &why);
         if (r < 0)
                 diag_error(diag, &def->metrics.mark, "broker.metrics", "%s", buf_text(&why));
-        return r;
 }
 
 static void log_endpoint(const struct endpoint *endpoint) {
@@ -291,8 +290,8 @@ static void log_endpoint(const struct endpoint *endpoint) {
         }
 }
 
-static void metrics_commit(void *userdata) {
-        struct metrics *metrics = userdata;
+static void metrics_commit(struct companion *companion) {
+        struct metrics *metrics = container_of(companion, struct metrics, companion);
 
         if (!metrics->changes)
                 return;
@@ -303,8 +302,8 @@ static void metrics_commit(void *userdata) {
                 log_endpoint(&metrics->current->endpoint);
 }
 
-static void metrics_discard(void *userdata) {
-        struct metrics *metrics = userdata;
+static void metrics_discard(struct companion *companion) {
+        struct metrics *metrics = container_of(companion, struct metrics, companion);
 
         metrics->next = server_free(metrics->next);
         metrics->changes = false;
@@ -315,17 +314,14 @@ static void metrics_discard(void *userdata) {
 void metrics_init(struct metrics *metrics, struct manager *manager) {
         *metrics = (struct metrics){
                 .manager = manager,
-                .listener = {.userdata = metrics,
-                             .prepare = metrics_prepare,
-                             .commit = metrics_commit,
-                             .discard = metrics_discard},
+                .companion = {.prepare = metrics_prepare, .commit = metrics_commit, .discard = metrics_discard},
         };
-        reload_add_listener(manager, &metrics->listener);
+        list_append(&manager->companions, &metrics->companion.link);
 }
 
 void metrics_deinit(struct metrics *metrics) {
         if (!metrics->manager)
                 return;
-        list_remove(&metrics->listener.link);
+        list_remove(&metrics->companion.link);
         metrics->current = server_free(metrics->current);
 }

@@ -2,13 +2,13 @@
  * starts, moves and ends with the definitions. */
 #pragma once
 
-#include "core/reload.h"
+#include "core/manager.h"
 
 struct metrics_server;
 
 struct metrics {
         struct manager *manager; /* borrowed */
-        struct reload_listener listener;
+        struct companion companion;
         struct metrics_server *current; /* NULL: the definitions have none */
         struct metrics_server *next;    /* while definitions change */
         bool changes;                   /* likewise: next is to take the place of current */

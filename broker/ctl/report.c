@@ -19,12 +19,22 @@ void report_ready(const struct manager *manager) {
         send_report(&message);
 }
 
-void report_reloading(void) {
+/* With the time that the protocol wants. */
+static void report_reloading(void) {
         AUTO(buf_deinit) struct buf message = BUF_NULL;
 
         buf_printf(&message, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reading definitions",
                    (unsigned long long)clock_monotonic());
         send_report(&message);
+}
+
+enum reload_outcome report_reload(struct manager *manager, const struct strlist *paths, struct reload_report *ret) {
+        enum reload_outcome outcome;
+
+        report_reloading();
+        outcome = reload_from(manager, paths, ret);
+        report_ready(manager);
+        return outcome;
 }
 
 void report_stopping(void *userdata UNUSED) {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "core/manager.h"
+#include "core/reload.h"
 
 /* Everything is bound: READY=1 and a STATUS line. Also after a reload. */
 void report_ready(const struct manager *manager);
 
-/* RELOADING=1 with the time the protocol wants. */
-void report_reloading(void);
+/* Reads PATHS again, as reload_from(), with RELOADING=1 before and READY=1 after it. */
+enum reload_outcome report_reload(struct manager *manager, const struct strlist *paths, struct reload_report *ret);
 
 /* STOPPING=1. */
 void report_stopping(void *userdata);

@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "core/reload.h"
 #include "core/statistics.h"
 #include "ctl/report.h"
 
@@ -39,6 +38,7 @@ static void on_stop(struct manager *manager, const char *name) {
 
 static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info, void *userdata) {
         struct signals *signals = userdata;
+        struct reload_report report;
 
         switch (info->ssi_signo) {
         case SIGTERM:
@@ -50,9 +50,8 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
         case SIGHUP:
                 if (signals->manager->draining)
                         break;
-                report_reloading();
-                reload_from(signals->manager, signals->paths);
-                report_ready(signals->manager);
+                report_reload(signals->manager, signals->paths, &report);
+                reload_report_deinit(&report);
                 break;
         case SIGUSR1:
                 statistics_log(signals->manager);

@@ -96,6 +96,7 @@ sub write_file {
 
 sub dir { return $_[0]{dir} }
 sub pid { return $_[0]{pid} }
+sub control { return "$_[0]{dir}/control" }
 
 # Starts the broker. wrap: a command to start it through; env: more environment; args: more arguments; setup: code that
 # runs in the child before exec; ready: 0 when it is not expected to become ready.
@@ -111,6 +112,8 @@ sub start {
         if (!$pid) {
                 $arg{setup}->() if $arg{setup};
                 $ENV{NOTIFY_SOCKET} = $notify unless $arg{no_notify};
+                # Brokers of other tests run at the same time.
+                $ENV{BROKER_CONTROL} = $self->control;
                 $ENV{$_} = $arg{env}{$_} for keys %{ $arg{env} // {} };
                 open STDIN, '<', '/dev/null';
                 open STDERR, '>&', $write or POSIX::_exit(99);
@@ -359,6 +362,30 @@ sub statistics {
         $from = @{ $self->{log} };
         $self->signal('USR1');
         return $self->wait_message('statistics', service => $service, -from => $from);
+}
+
+# Runs `broker VERB...` against this broker; returns its exit status, and what it wrote to stdout and stderr. env: more
+# environment.
+sub verb {
+        my ($self, @args) = @_;
+        my $env = ref $args[0] ? shift @args : {};
+        my $pid = fork // die "fork: $!";
+
+        if (!$pid) {
+                $ENV{BROKER_CONTROL} = $self->control;
+                defined $env->{$_} ? ($ENV{$_} = $env->{$_}) : delete $ENV{$_} for keys %$env;
+                open STDIN, '<', '/dev/null';
+                open STDOUT, '>', "$self->{dir}/verb.out" or POSIX::_exit(99);
+                open STDERR, '>', "$self->{dir}/verb.err" or POSIX::_exit(99);
+                { exec 'timeout', $TIMEOUT, $BROKER, @args }
+                POSIX::_exit(98);
+        }
+        # What the broker logs meanwhile is read, so that it is not dropped.
+        while (waitpid($pid, WNOHANG) == 0) { $self->read_log(0.02) || $self->{eof} && select undef, undef, undef, 0.02 }
+        my $status = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
+        my @text = map { open my $fh, '<', "$self->{dir}/verb.$_" or die "verb.$_: $!"; local $/; <$fh> // '' } qw(out err);
+
+        return ($status, @text);
 }
 
 sub signal {

@@ -57,6 +57,19 @@ static void test_escaped(void **state UNUSED) {
                                             "\\xe2\\x81\\xa6|\xe2\x80\x93");
 }
 
+static void test_valid(void **state UNUSED) {
+        static const char mark[] = "\xef\xbf\xbd";
+        struct buf buf = BUF_NULL;
+
+        buf_add_valid(&buf, "ü\n\x7f");
+        assert_string_equal(buf_text(&buf), "ü\n\x7f");
+        buf_clear(&buf);
+        buf_add_valid(&buf, "\xff\xc3");
+        assert_memory_equal(buf_text(&buf), mark, 3);
+        assert_string_equal(buf_text(&buf) + 3, mark);
+        buf_deinit(&buf);
+}
+
 static void test_json(void **state UNUSED) {
         static const struct {
                 const char *text;
@@ -85,7 +98,7 @@ static void test_json(void **state UNUSED) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_grow),    cmocka_unit_test(test_take), cmocka_unit_test(test_failure),
-                cmocka_unit_test(test_escaped), cmocka_unit_test(test_json),
+                cmocka_unit_test(test_escaped), cmocka_unit_test(test_json), cmocka_unit_test(test_valid),
         };
 
         return cmocka_run_group_tests_name("buf", tests, NULL, NULL);

@@ -1,0 +1,150 @@
+#include "core/snapshot.h"
+
+#include "base/err.h"
+#include "core/manager.h"
+#include "core/notifier.h"
+#include "core/servicefsm.h"
+#include "core/shortage.h"
+
+/* What nobody has measured yet is not there. */
+static const struct histogram *start_latency_of(const struct service *service UNUSED) {
+        return NULL;
+}
+
+static const struct histogram *duration_of(const struct service *service UNUSED) {
+        return NULL;
+}
+
+static const char *status_text_of(const struct service *service) {
+        const struct program *program = service->program;
+
+        return program && program->notifier && program->notifier->status ? program->notifier->status : "";
+}
+
+static void explain_pause(const struct service *service, struct buf *out) {
+        switch (service->pause) {
+        case PAUSE_NONE:
+                return;
+        case PAUSE_SHORTAGE:
+                if (shortage_is(service->pause_error))
+                        buf_printf(out, "%s was reached", shortage_text(service->pause_error));
+                else
+                        buf_printf(out, "its socket cannot be accepted from: %s", err_text(service->pause_error));
+                return;
+        case PAUSE_TRIGGER:
+                buf_add_string(out, "trigger_limit: its server ends without taking what has arrived");
+                return;
+        case PAUSE_PROGRAM:
+                buf_add_string(out, "its program cannot be started");
+                if (service->pause_stage != CHILD_STAGE_NONE)
+                        buf_printf(out, ": %s", child_stage_names[service->pause_stage]);
+                if (service->pause_error != 0)
+                        buf_printf(out, ": %s", err_text(service->pause_error));
+                return;
+        case PAUSE_RATE:
+                buf_add_string(out, "cps: connections come too fast");
+                return;
+        case PAUSE_LOAD:
+                buf_add_string(out, "max_load: the machine is busy");
+                return;
+        }
+}
+
+static bool add_addresses(const struct service *service, struct service_snapshot *snapshot) {
+        for (size_t i = 0; i < service->port_count; i++) {
+                AUTO(buf_deinit) struct buf address = BUF_NULL;
+
+                port_format_bound(service->ports[i], &address);
+                if (buf_failed(&address) || strlist_add(&snapshot->listen, buf_text(&address)) < 0 ||
+                    strlist_add(&snapshot->names, service->ports[i]->name ? service->ports[i]->name : "") < 0)
+                        return false;
+        }
+        return true;
+}
+
+static const char *process_state(const struct process *process) {
+        static const char *const names[PROCESS_REASON_N] = {
+                [PROCESS_ENDED] = "running", [PROCESS_STOPPED] = "stopping", [PROCESS_OVERRAN] = "overran",
+                [PROCESS_LATE] = "late",     [PROCESS_SILENT] = "silent",    [PROCESS_IDLE] = "idle",
+        };
+
+        return process->killed ? "killed" : names[process->reason];
+}
+
+static void add_processes(const struct program *program, const char *generation, struct service_snapshot *snapshot,
+                          size_t *count) {
+        const struct process *process;
+
+        list_for_each(process, &program->handoff->processes, link) {
+                struct snapshot_process *item = &snapshot->processes[*count];
+
+                if (*count == snapshot->process_count)
+                        return;
+                *item = (struct snapshot_process){
+                        .pid = process->launched.pid,
+                        .since = process->started_at,
+                        .generation = generation,
+                        .state = process_state(process),
+                };
+                if (process->connection)
+                        connection_format_peer(process->connection, item->peer);
+                (*count)++;
+        }
+}
+
+static bool add_all_processes(const struct service *service, struct service_snapshot *snapshot) {
+        const struct program *program;
+        size_t count = 0;
+
+        snapshot->processes = calloc(snapshot->process_count + 1, sizeof(*snapshot->processes));
+        if (!snapshot->processes)
+                return false;
+        if (service->program)
+                add_processes(service->program, "current", snapshot, &count);
+        list_for_each(program, &service->retired, link)
+                add_processes(program, "older", snapshot, &count);
+        snapshot->process_count = count;
+        return true;
+}
+
+static void describe_last_exit(const struct service *service, struct buf *out) {
+        char text[EXITINFO_TEXT_MAX];
+
+        if (service->counters.ended == 0)
+                return;
+        exitinfo_format(&service->last_exit, text);
+        buf_printf(out, "%s%s", text, service->last_launch_failed ? " (not executed)" : "");
+}
+
+bool service_snapshot_take(const struct service *service, bool with_processes, struct service_snapshot *ret) {
+        *ret = (struct service_snapshot){
+                .name = service->name,
+                .service = service->def->name,
+                .description = service->def->description ? service->def->description : "",
+                .worker = service->worker,
+                .state = service_state_names[service->state],
+                .since = service->since,
+                .status_text = status_text_of(service),
+                .process_count = service_process_count(service),
+                .connections = service->admission.limits.taken,
+                .counters = service->counters,
+                .outdated = service->outdated,
+                .refusals = service->refusals,
+                .start_latency = start_latency_of(service),
+                .duration = duration_of(service),
+        };
+        for (int i = 0; i < REFUSAL_N; i++)
+                ret->refused += refusals_count(service->refusals, (enum refusal)i);
+        explain_pause(service, &ret->reason);
+        describe_last_exit(service, &ret->last_exit);
+        return !buf_failed(&ret->reason) && !buf_failed(&ret->last_exit) && add_addresses(service, ret) &&
+               (!with_processes || add_all_processes(service, ret));
+}
+
+void service_snapshot_deinit(struct service_snapshot *snapshot) {
+        buf_deinit(&snapshot->reason);
+        buf_deinit(&snapshot->last_exit);
+        strlist_deinit(&snapshot->listen);
+        strlist_deinit(&snapshot->names);
+        free(snapshot->processes);
+}

@@ -1,0 +1,44 @@
+/* What a service is doing at this moment, in words and numbers for whoever shows it: `broker status` and D-Bus clients
+ * by ctl/, and the log. What states, pauses and generations are is known here and not there. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/histogram.h"
+#include "core/service.h"
+
+struct snapshot_process {
+        pid_t pid;
+        usec_t since;           /* monotonic */
+        const char *generation; /* "current"; "older" of a definition that is no longer in force */
+        const char *state;      /* "running"; or why it is being ended: "stopping", "overran" (max_runtime), "late"
+                                 * (start_timeout), "silent" (watchdog), "idle" (idle_stop), "killed" */
+        char peer[CONNECTION_PEER_MAX]; /* whom it serves; "" for a server */
+};
+
+/* Texts are never NULL. What is borrowed is valid until the loop goes on. */
+struct service_snapshot {
+        const char *name;        /* borrowed; NAME/2 and on of further workers */
+        const char *service;     /* borrowed; NAME alone */
+        const char *description; /* borrowed */
+        unsigned worker;         /* from 1 */
+        const char *state;
+        usec_t since;            /* it has been in that state, monotonic */
+        struct buf reason;       /* why it is paused */
+        const char *status_text; /* borrowed; what its server says of itself */
+        struct strlist listen;   /* addresses, with the ports the kernel chose */
+        struct strlist names;    /* of these sockets, in the same order */
+        size_t process_count;
+        uint32_t connections; /* that have a place now */
+        struct service_counters counters;
+        bool outdated;                         /* its server was started under an older definition, which it keeps */
+        uint64_t refused;                      /* for whatever reason */
+        const struct refusals *refusals;       /* borrowed; NULL where there were none */
+        struct buf last_exit;                  /* of the process that ended last */
+        const struct histogram *start_latency; /* borrowed; NULL where nothing was measured */
+        const struct histogram *duration;
+        struct snapshot_process *processes; /* process_count of them, if they were asked for */
+};
+
+/* Fills in RET, with its processes or without. It is to be freed in any case. False when memory ran out. */
+bool service_snapshot_take(const struct service *service, bool with_processes, struct service_snapshot *ret);
+void service_snapshot_deinit(struct service_snapshot *snapshot);
