@@ -107,7 +107,7 @@ part 'who may' => sub {
         }
         waitpid $pid, 0;
         is($? >> 8, 0, 'another user is not answered, whatever the mode of the socket');
-        ok($t->wait_message('control socket: refused: neither root nor the broker\'s own user', uid => 65534), '... and that is logged');
+        ok($t->wait_message(qr/^control socket: refused: neither root nor the broker's own user/, uid => 65534), '... and that is logged');
         ok(Bus::open($t->control), 'root is');
         $t->stop;
 };
@@ -121,7 +121,11 @@ sub is_closed {
 
 part 'garbage' => sub {
         my $t = BrokerTest->new(services => $services);
+        # Answered by the loop, so what the start has opened for a moment is closed by now.
+        my $first = Bus::open($t->control);
         my $before = keys %{ $t->fds };
+        my $second = Bus::open($t->control);
+        my $own = (keys %{ $t->fds }) - $before;
         my @garbage = (
                 ["\1", 'a first byte that is not 0'],
                 ["\0HELO you\r\n" x 100, 'no authentication'],
@@ -143,7 +147,7 @@ part 'garbage' => sub {
         }
         my $peer = Bus::open($t->control);
         ok($peer, 'others are let in as before');
-        is((keys %{ $t->fds }) - $before, 1, 'no descriptor is left over') or diag(explain($t->fds));
+        is((keys %{ $t->fds }) - $before, 2 * $own, 'no descriptor is left over but those of the peers that are here') or diag(explain($t->fds));
         is($t->ask('web', "hi\n"), "hi\n", 'and services go on');
         $t->stop;
 };

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-id128.h>
 
-#define AUTH_TIMEOUT (10 * USEC_PER_SEC)
+#define AUTH_TIMEOUT (5 * USEC_PER_SEC)
 
 /* Answers that a peer has not read: from there on it is not one worth waiting for. */
 #define UNREAD_MAX 256
