@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use BrokerTest;
+use FindBin qw($RealBin);
 use IO::Select;
 use IO::Socket::UNIX;
 use JSON::PP qw(decode_json);
@@ -43,10 +44,11 @@ part 'the table' => sub {
         unlike($out, qr/\e/, 'no colours where there is no terminal');
 
         ($status, $out) = $t->verb({ %utf8, COLUMNS => 80 }, 'status');
+        like($out, qr/ PROC  CONN  REF  EXIT$/m, 'in 80 columns titles are short');
         is((sort { $b <=> $a } map { utf8::decode($_); length } (split /\n/, $out)[0 .. 4])[0] <= 80 ? 'fits' : $out, 'fits', 'it fits into 80 columns');
-        like($out, qr/127\.0\.0\S*…/, '... since addresses are cut');
+        like($out, qr{127\.0\.0\.1:\d+, /\S*…}, '... since addresses are cut');
         ($status, $out) = $t->verb({ %ascii, COLUMNS => 80 }, 'status');
-        like($out, qr/127\.0\.0\S*~/, '... in ASCII as well');
+        like($out, qr{127\.0\.0\.1:\d+, /\S*~}, '... in ASCII as well');
         unlike($out, qr/[^\x00-\x7f]/, '... and in nothing but that');
         undef @clients;
         $t->stop;
@@ -102,7 +104,8 @@ part 'for programs' => sub {
 
         is($status, 0, 'status --json');
         is_deeply([map { $_->{name} } @$all], ['echo', 'srv', 'srv/2', 'missing'], 'all services and workers');
-        my @brief = sort qw(name service worker description state since reason status_text outdated listen names process_count connections accepted
+        my @brief = sort qw(name service worker description state since until reason status_text outdated listen names process_count main_pid watchdog
+                stored_descriptors connections accepted
                 ended failed starts restarts refused_count refused last_exit);
         is_deeply([sort keys %{ $all->[0] }], \@brief, 'the keys');
         cmp_ok(abs($all->[0]{since} - time), '<', 60, 'since is seconds since the epoch');
@@ -115,7 +118,56 @@ part 'for programs' => sub {
         is_deeply([sort keys %{ $one->[0]{duration} }], [sort qw(count sum classes)], 'the keys of histograms');
         is($one->[0]{duration}{classes}[-1]{up_to}, undef, 'the last class has no bound');
         is($one->[0]{duration}{classes}[0]{up_to}, 0.0001, 'the first one has');
-        undef $client;
+        is_deeply([@{ $one->[0] }{qw(until main_pid watchdog stored_descriptors)}], [undef, undef, undef, 0], 'what only servers have');
+        is_deeply([@{ $one->[0]{start_latency} }{qw(count)}, $one->[0]{duration}{count}], [1, 0], 'a start was measured, no end');
+        close $client;
+        ok($t->wait_message('connection ended', service => 'echo'), 'it ends');
+        ($status, $out) = $t->verb(\%utf8, 'status', 'echo', '--json');
+        my $duration = decode_json($out)->{services}[0]{duration};
+        my $sum = 0;
+        $sum += $_->{count} for @{ $duration->{classes} };
+        is_deeply([$duration->{count}, $sum], [1, 1], '... and so does the measurement');
+        cmp_ok($duration->{sum}, '>', 0, '... of some time');
+        for my $width (60, 80, 200) {
+                ($status, $out) = $t->verb({ %utf8, COLUMNS => $width }, 'status', 'echo');
+                utf8::decode($out);
+                my ($bar) = $out =~ /^Start latency: 1 measured, mean \S+\n[^\n]* (\x{2588}+) 1\n +Duration: 1 measured/m;
+                my ($longest) = sort { $b <=> $a } map { length } split /\n/, $out;
+                ok($bar, "$width columns: both histograms") or diag($out);
+                cmp_ok($longest, '<=', $width, '... fit');
+                is(length $bar, $width == 200 ? 60 : $width - 26, '... and fill the line, up to a limit');
+        }
+        ($status, $out) = $t->verb(\%ascii, 'status', 'echo');
+        like($out, qr/^ +<= +\S+ #{30} 1$/m, 'in ASCII, and where nobody says how wide it may be');
+        $t->stop;
+};
+
+part 'a server' => sub {
+        my $t = BrokerTest->new(services => <<"Y");
+srv: {listen: 127.0.0.1:0, wait: yes, ready: notify, watchdog: 1min, fd_store: 3, start_timeout: 1min, command: [python3, $RealBin/server/supervised.py]}
+Y
+        my $client = $t->connect('srv');
+        my $say = sub { syswrite $client, "$_[0]\n"; my $answer = BrokerTest::read_line($client) // ''; chomp $answer; return $answer };
+        my $json = sub { decode_json(($t->verb(\%utf8, 'status', 'srv', '--json'))[1])->{services}[0] };
+        my ($pid) = $say->('who') =~ /^pid=(\d+)/;
+        my $service = $json->();
+
+        is($service->{state}, 'starting', 'a server that is not ready yet');
+        cmp_ok($service->{until}, '>', time, '... has until then');
+        like(($t->verb(\%ascii, 'status', 'srv'))[1], qr/^ +State: starting since .*\), for another \d+s$/m, '... which is shown');
+        $say->('say READY=1');
+        $say->("say STATUS=three of \x{e2}\x{82}\x{ac} 5");
+        $say->('store a one');
+        $say->('store b two');
+        $service = $json->();
+        is_deeply([@{$service}{qw(state until main_pid watchdog stored_descriptors status_text)}], ['running', undef, $pid, 60, 2, "three of \x{20ac} 5"],
+                'then its process, watchdog, descriptors and status');
+        my $text = ($t->verb(\%ascii, 'status', 'srv'))[1];
+        like($text, qr/^ +Status: three of \\xe2\\x82\\xac 5$/m, 'its status for people');
+        like($text, qr/^ +Server: process $pid, watchdog 1min\n +Stored: 2 descriptors$/m, '... and the rest');
+        my $next = $say->('daemon');
+        is('pid=' . $json->()->{main_pid}, $next, 'another main process');
+        close $client;
         $t->stop;
 };
 

@@ -6,7 +6,12 @@
 
 #define LABEL_WIDTH 13
 #define PROCESSES_MAX 20
+
+/* Bars: where nobody says how wide a line may be, and at most, so that they still can be compared. */
 #define BAR_WIDTH 30
+#define BAR_WIDTH_MIN 4
+#define BAR_WIDTH_MAX 60
+#define BOUND_WIDTH 9
 
 /* The end of a line that began with LABEL; "" for what goes on with the line before. */
 static void add_label(struct buf *out, const char *label) {
@@ -33,6 +38,10 @@ static void add_state(struct buf *out, const struct service_view *service, const
         text_add_safe(out, service->state, terminal->utf8);
         buf_printf(out, "%s since ", terminal_end(terminal, colour));
         add_time(out, service->since);
+        if (service->until > 0) {
+                buf_add_string(out, ", for another ");
+                text_add_age(out, view_left(service->until));
+        }
         buf_add_char(out, '\n');
 }
 
@@ -79,6 +88,22 @@ static void add_processes(struct buf *out, const struct service_view *service, b
         }
 }
 
+static void add_server(struct buf *out, const struct service_view *service) {
+        if (service->main_pid > 0) {
+                add_label(out, "Server");
+                buf_printf(out, "process %u", service->main_pid);
+                if (service->watchdog > 0) {
+                        buf_add_string(out, ", watchdog ");
+                        text_add_duration(out, service->watchdog);
+                }
+                buf_add_char(out, '\n');
+        }
+        if (service->stored > 0) {
+                add_label(out, "Stored");
+                buf_printf(out, "%u descriptor%s\n", service->stored, service->stored == 1 ? "" : "s");
+        }
+}
+
 static void add_counters(struct buf *out, const struct service_view *service, bool utf8) {
         add_label(out, "Connections");
         buf_printf(out, "%u now, %llu accepted, %llu failed\n", service->connections,
@@ -98,9 +123,23 @@ static void add_counters(struct buf *out, const struct service_view *service, bo
         buf_add_string(out, ")\n");
 }
 
-static void add_histogram(struct buf *out, const char *label, const struct view_histogram *histogram, bool utf8) {
+/* What the label, the bound and the number, which is no higher than HIGHEST, leave of the line. */
+static size_t bar_width(const struct terminal *terminal, uint64_t highest) {
+        size_t others = LABEL_WIDTH + 1 + BOUND_WIDTH + 2;
+
+        if (terminal->width == 0)
+                return BAR_WIDTH;
+        for (; highest > 0; highest /= 10)
+                others++;
+        return terminal->width < others + BAR_WIDTH_MIN ? BAR_WIDTH_MIN
+                                                        : MIN_OF(terminal->width - others, (size_t)BAR_WIDTH_MAX);
+}
+
+static void add_histogram(struct buf *out, const char *label, const struct view_histogram *histogram,
+                          const struct terminal *terminal) {
         size_t first = histogram->class_count, last = 0;
         uint64_t highest = 0;
+        size_t width;
 
         if (histogram->count == 0)
                 return;
@@ -111,6 +150,7 @@ static void add_histogram(struct buf *out, const char *label, const struct view_
                 last = i;
                 highest = MAX_OF(highest, histogram->classes[i]);
         }
+        width = bar_width(terminal, highest);
         add_label(out, label);
         buf_printf(out, "%llu measured, mean ", (unsigned long long)histogram->count);
         text_add_duration(out, histogram->sum / histogram->count);
@@ -122,10 +162,10 @@ static void add_histogram(struct buf *out, const char *label, const struct view_
                 add_label(out, "");
                 buf_printf(out, "%s%6s ",
                            histogram->bounds[i] == USEC_INFINITY ? "   "
-                           : utf8                                ? " ≤ "
+                           : terminal->utf8                      ? " ≤ "
                                                                  : "<= ",
                            buf_text(&bound));
-                text_add_bar(out, &(struct text_bar){histogram->classes[i], highest, BAR_WIDTH, utf8});
+                text_add_bar(out, &(struct text_bar){histogram->classes[i], highest, width, terminal->utf8});
                 buf_printf(out, " %llu\n", (unsigned long long)histogram->classes[i]);
         }
 }
@@ -162,10 +202,11 @@ void show_detail(const struct view *view, const struct terminal *terminal, struc
                         add_text(out, "Outdated", "its server was started under an older definition, and keeps it",
                                  utf8);
                 add_sockets(out, service, utf8);
+                add_server(out, service);
                 add_processes(out, service, utf8);
                 add_counters(out, service, utf8);
                 add_text(out, "Last exit", service->last_exit, utf8);
-                add_histogram(out, "Start latency", &service->start_latency, utf8);
-                add_histogram(out, "Duration", &service->duration, utf8);
+                add_histogram(out, "Start latency", &service->start_latency, terminal);
+                add_histogram(out, "Duration", &service->duration, terminal);
         }
 }

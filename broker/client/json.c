@@ -63,12 +63,16 @@ static json_t *service_of(const struct service_view *service, bool full) {
         json_object_set_new(object, "description", json_string(service->description));
         json_object_set_new(object, "state", json_string(service->state));
         json_object_set_new(object, "since", seconds(service->since));
+        json_object_set_new(object, "until", service->until > 0 ? seconds(service->until) : json_null());
         json_object_set_new(object, "reason", json_string(service->reason));
         json_object_set_new(object, "status_text", json_string(service->status_text));
         json_object_set_new(object, "outdated", json_boolean(service->outdated));
         json_object_set_new(object, "listen", list_of(&service->listen));
         json_object_set_new(object, "names", list_of(&service->names));
         json_object_set_new(object, "process_count", integer(service->process_count));
+        json_object_set_new(object, "main_pid", service->main_pid > 0 ? integer(service->main_pid) : json_null());
+        json_object_set_new(object, "watchdog", service->watchdog > 0 ? seconds(service->watchdog) : json_null());
+        json_object_set_new(object, "stored_descriptors", integer(service->stored));
         json_object_set_new(object, "connections", integer(service->connections));
         json_object_set_new(object, "accepted", integer(service->accepted));
         json_object_set_new(object, "ended", integer(service->ended));

@@ -76,6 +76,7 @@ enum terminal_colour show_state_colour(const char *state) {
         } special[] = {
                 {"paused", COLOUR_BAD},       {"restarting", COLOUR_WARNING}, {"full", COLOUR_WARNING},
                 {"stopping", COLOUR_WARNING}, {"leaving", COLOUR_WARNING},    {"stopped", COLOUR_DIM},
+                {"starting", COLOUR_WARNING}, {"replacing", COLOUR_WARNING},  {"claimed", COLOUR_DIM},
         };
 
         for (size_t i = 0; i < LENGTH_OF(special); i++)
@@ -170,7 +171,8 @@ void show_table(const struct view *view, const struct terminal *terminal, struct
         }
         for (size_t i = 0; i < view->count; i++)
                 fill_row(&view->services[i], terminal->utf8, &rows[i]);
-        total = choose_widths(rows, view->count, names, terminal->width, widths);
+        /* Short titles before anything is cut. */
+        total = choose_widths(rows, view->count, names, 0, widths);
         if (terminal->width > 0 && total > terminal->width) {
                 names = titles[1];
                 choose_widths(rows, view->count, names, terminal->width, widths);

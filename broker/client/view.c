@@ -92,12 +92,16 @@ static const struct field fields[] = {
         {"Description", "s", FIELD(description), NULL},
         {"State", "s", FIELD(state), NULL},
         {"Since", "t", FIELD(since), NULL},
+        {"Until", "t", FIELD(until), NULL},
         {"Reason", "s", FIELD(reason), NULL},
         {"StatusText", "s", FIELD(status_text), NULL},
         {"Outdated", "b", FIELD(outdated), NULL},
         {"Listen", "as", FIELD(listen), read_list},
         {"Names", "as", FIELD(names), read_list},
         {"ProcessCount", "u", FIELD(process_count), NULL},
+        {"MainPid", "u", FIELD(main_pid), NULL},
+        {"Watchdog", "t", FIELD(watchdog), NULL},
+        {"StoredDescriptors", "u", FIELD(stored), NULL},
         {"Connections", "u", FIELD(connections), NULL},
         {"Accepted", "t", FIELD(accepted), NULL},
         {"Ended", "t", FIELD(ended), NULL},
@@ -215,4 +219,10 @@ uint64_t view_age(uint64_t time) {
         uint64_t now = clock_wall();
 
         return now > time ? now - time : 0;
+}
+
+uint64_t view_left(uint64_t time) {
+        uint64_t now = clock_wall();
+
+        return time > now ? time - now : 0;
 }

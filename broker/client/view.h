@@ -31,9 +31,9 @@ struct view_histogram {
 /* Texts and histograms are borrowed from the message. */
 struct service_view {
         const char *name, *service, *description, *state, *reason, *status_text, *last_exit;
-        uint32_t worker, process_count, connections;
+        uint32_t worker, process_count, main_pid, stored, connections;
         int outdated;
-        uint64_t since, accepted, ended, failed, starts, restarts, refused_count;
+        uint64_t since, until, watchdog, accepted, ended, failed, starts, restarts, refused_count;
         struct strlist listen;
         struct strlist names;
         struct view_refusal *refusals;
@@ -59,5 +59,6 @@ struct view {
 int view_read(sd_bus_message *own_message, struct view *ret);
 void view_deinit(struct view *view);
 
-/* How long ago TIME was, by the wall clock. */
+/* How long ago TIME was, by the wall clock; how long it is until then. */
 uint64_t view_age(uint64_t time);
+uint64_t view_left(uint64_t time);

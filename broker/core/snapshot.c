@@ -1,24 +1,62 @@
 #include "core/snapshot.h"
 
 #include "base/err.h"
+#include "core/claim.h"
+#include "core/fdstore.h"
 #include "core/manager.h"
 #include "core/notifier.h"
 #include "core/servicefsm.h"
 #include "core/shortage.h"
 
-/* What nobody has measured yet is not there. */
-static const struct histogram *start_latency_of(const struct service *service UNUSED) {
-        return NULL;
+static const struct process *server_of(const struct program *program) {
+        if (!program || !program->handoff->ops->start_server || list_is_empty(&program->handoff->processes))
+                return NULL;
+        return list_first(&program->handoff->processes, struct process, link);
 }
 
-static const struct histogram *duration_of(const struct service *service UNUSED) {
-        return NULL;
+static bool goes_on(const struct process *server) {
+        return server && server->reason == PROCESS_ENDED;
 }
 
-static const char *status_text_of(const struct service *service) {
-        const struct program *program = service->program;
+/* While it is being replaced, and when that has failed, the older one is whom clients meet. */
+static const struct program *find_serving(const struct service *service) {
+        const struct program *program, *found = service->program;
 
-        return program && program->notifier && program->notifier->status ? program->notifier->status : "";
+        if (service->state != SERVICE_REPLACING && goes_on(server_of(found)))
+                return found;
+        list_for_each(program, &service->retired, link)
+                if (goes_on(server_of(program)))
+                        found = program;
+        return found;
+}
+
+static void describe_server(const struct service *service, struct service_snapshot *snapshot) {
+        const struct program *program = find_serving(service);
+        const struct process *server = server_of(program);
+
+        if (!server)
+                return;
+        snapshot->main_pid = server->launched.pid;
+        if (!program->notifier)
+                return;
+        snapshot->watchdog = program->notifier->watchdog;
+        if (program->notifier->status)
+                snapshot->status_text = program->notifier->status;
+}
+
+static usec_t until_of(const struct service *service) {
+        uint64_t at;
+
+        switch (service->state) {
+        case SERVICE_STARTING:
+        case SERVICE_REPLACING:
+                return service->deadline;
+        case SERVICE_PAUSED:
+        case SERVICE_BACKOFF:
+                return service->timer && sd_event_source_get_time(service->timer, &at) >= 0 ? at : USEC_INFINITY;
+        default:
+                return USEC_INFINITY;
+        }
 }
 
 static void explain_pause(const struct service *service, struct buf *out) {
@@ -116,6 +154,14 @@ static void describe_last_exit(const struct service *service, struct buf *out) {
         buf_printf(out, "%s%s", text, service->last_launch_failed ? " (not executed)" : "");
 }
 
+static void explain_state(const struct service *service, struct buf *out) {
+        if (service->state == SERVICE_CLAIMED && service->claim)
+                buf_printf(out, "claimed by process %lld of user %lld", (long long)service->claim->pid,
+                           (long long)service->claim->uid);
+        else
+                explain_pause(service, out);
+}
+
 bool service_snapshot_take(const struct service *service, bool with_processes, struct service_snapshot *ret) {
         *ret = (struct service_snapshot){
                 .name = service->name,
@@ -124,18 +170,22 @@ bool service_snapshot_take(const struct service *service, bool with_processes, s
                 .worker = service->worker,
                 .state = service_state_names[service->state],
                 .since = service->since,
-                .status_text = status_text_of(service),
+                .until = until_of(service),
+                .status_text = "",
+                .watchdog = USEC_INFINITY,
+                .stored = service->fdstore ? service->fdstore->count : 0,
                 .process_count = service_process_count(service),
                 .connections = service->admission.limits.taken,
                 .counters = service->counters,
                 .outdated = service->outdated,
                 .refusals = service->refusals,
-                .start_latency = start_latency_of(service),
-                .duration = duration_of(service),
+                .start_latency = service->measures ? &service->measures->start_latency : NULL,
+                .duration = service->measures ? &service->measures->duration : NULL,
         };
         for (int i = 0; i < REFUSAL_N; i++)
                 ret->refused += refusals_count(service->refusals, (enum refusal)i);
-        explain_pause(service, &ret->reason);
+        describe_server(service, ret);
+        explain_state(service, &ret->reason);
         describe_last_exit(service, &ret->last_exit);
         return !buf_failed(&ret->reason) && !buf_failed(&ret->last_exit) && add_addresses(service, ret) &&
                (!with_processes || add_all_processes(service, ret));

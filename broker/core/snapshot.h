@@ -9,7 +9,7 @@
 struct snapshot_process {
         pid_t pid;
         usec_t since;           /* monotonic */
-        const char *generation; /* "current"; "older" of a definition that is no longer in force */
+        const char *generation; /* "current"; "older": another one is to take its place, or has */
         const char *state;      /* "running"; or why it is being ended: "stopping", "overran" (max_runtime), "late"
                                  * (start_timeout), "silent" (watchdog), "idle" (idle_stop), "killed" */
         char peer[CONNECTION_PEER_MAX]; /* whom it serves; "" for a server */
@@ -23,11 +23,16 @@ struct service_snapshot {
         unsigned worker;         /* from 1 */
         const char *state;
         usec_t since;            /* it has been in that state, monotonic */
-        struct buf reason;       /* why it is paused */
+        usec_t until;            /* when that is over, unless something happens before: a pause, a delay before a
+                                  * restart, the time a server has for its start; monotonic, USEC_INFINITY: not known */
+        struct buf reason;       /* why it is paused, or who has claimed it */
         const char *status_text; /* borrowed; what its server says of itself */
         struct strlist listen;   /* addresses, with the ports the kernel chose */
         struct strlist names;    /* of these sockets, in the same order */
         size_t process_count;
+        pid_t main_pid;       /* of its server; 0: none */
+        usec_t watchdog;      /* its server is to speak once in this time; USEC_INFINITY: it need not */
+        size_t stored;        /* descriptors that its servers have stored */
         uint32_t connections; /* that have a place now */
         struct service_counters counters;
         bool outdated;                         /* its server was started under an older definition, which it keeps */

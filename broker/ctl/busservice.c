@@ -83,6 +83,22 @@ static int append_reason(sd_bus_message *message, const struct service_snapshot 
         return bus_append_text(message, buf_text(&snapshot->reason));
 }
 
+static int append_until(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "t", snapshot->until == USEC_INFINITY ? 0 : wall_time(snapshot->until));
+}
+
+static int append_main_pid(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "u", (uint32_t)snapshot->main_pid);
+}
+
+static int append_watchdog(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "t", snapshot->watchdog == USEC_INFINITY ? 0 : snapshot->watchdog);
+}
+
+static int append_stored(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "u", (uint32_t)snapshot->stored);
+}
+
 static int append_status_text(sd_bus_message *message, const struct service_snapshot *snapshot) {
         return bus_append_text(message, snapshot->status_text);
 }
@@ -162,12 +178,16 @@ static int append_duration(sd_bus_message *message, const struct service_snapsho
         X("Description", "s", append_description, false)                                                               \
         X("State", "s", append_state, false)                                                                           \
         X("Since", "t", append_since, false)                                                                           \
+        X("Until", "t", append_until, false)                                                                           \
         X("Reason", "s", append_reason, false)                                                                         \
         X("StatusText", "s", append_status_text, false)                                                                \
         X("Outdated", "b", append_outdated, false)                                                                     \
         X("Listen", "as", append_listen, false)                                                                        \
         X("Names", "as", append_names, false)                                                                          \
         X("ProcessCount", "u", append_process_count, false)                                                            \
+        X("MainPid", "u", append_main_pid, false)                                                                      \
+        X("Watchdog", "t", append_watchdog, false)                                                                     \
+        X("StoredDescriptors", "u", append_stored, false)                                                              \
         X("Connections", "u", append_connections, false)                                                               \
         X("Accepted", "t", append_accepted, false)                                                                     \
         X("Ended", "t", append_ended, false)                                                                           \
