@@ -77,7 +77,7 @@ ready                       66-supervision.t
 start_timeout               66-supervision.t
 watchdog                    66-supervision.t
 fd_store                    66-supervision.t
-on_change                   66-supervision.t
+on_change                   74-orders.t
 main                        21-shared-listener.t
 user                        20-per-connection.t
 group                       20-per-connection.t

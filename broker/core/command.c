@@ -145,6 +145,37 @@ static void say_end(const struct service *service, struct buf *why) {
                 buf_printf(why, "it ended, %s", status);
 }
 
+static void say_no_replacement(const struct service *service, struct buf *why) {
+        buf_clear(why);
+        if (service->state == SERVICE_RUNNING && service->replacement == REPLACEMENT_FAILED) {
+                buf_add_string(why, "the old server goes on, the new one did not become ready: ");
+                say_end(service, why);
+        } else {
+                buf_printf(why, "something else has come in between: it is %s", service_state_names[service->state]);
+        }
+}
+
+static void say_no_start(const struct service *service, struct buf *why) {
+        buf_clear(why);
+        buf_add_string(why, "the server could not be started: ");
+        if (service->state == SERVICE_PAUSED)
+                buf_add_string(why, err_text(service->pause_error));
+        else
+                say_end(service, why);
+}
+
+/* After an order that starts a server: whether none has stayed. One that ends before it is ready leaves a service that
+ * listens, where it is not started again. */
+static bool has_not_started(const struct service *service, enum command_verb verb) {
+        if (service->state == SERVICE_BACKOFF)
+                return true;
+        if (service->state == SERVICE_PAUSED)
+                return service->pause == PAUSE_PROGRAM;
+        return service->state == SERVICE_LISTENING && service->def->wait &&
+               (service->def->start == START_BOOT ||
+                (verb == COMMAND_RESTART && service->after_stop == AFTER_STOP_RUN));
+}
+
 /* Whether ORDER is still being carried out on SERVICE; if not, OUTCOME gets worse where it has failed. */
 static bool is_under_way(const struct service *service, enum command_verb verb, enum command_outcome *outcome,
                          struct buf *why) {
@@ -159,24 +190,16 @@ static bool is_under_way(const struct service *service, enum command_verb verb, 
                 if (service->replacement == REPLACEMENT_DONE)
                         return false;
                 *outcome = COMMAND_FAILED;
-                buf_clear(why);
-                buf_add_string(why, "the old server goes on, the new one did not become ready: ");
-                say_end(service, why);
+                say_no_replacement(service, why);
                 return false;
         default:
                 if (service->state == SERVICE_STOPPING || service->state == SERVICE_STARTING ||
                     (service->state != SERVICE_RUNNING && service_stopping_count(service) > 0))
                         return true;
-                if (service->state != SERVICE_BACKOFF &&
-                    !(service->state == SERVICE_PAUSED && service->pause == PAUSE_PROGRAM))
+                if (!has_not_started(service, verb))
                         return false;
                 *outcome = COMMAND_FAILED;
-                buf_clear(why);
-                buf_add_string(why, "the server could not be started: ");
-                if (service->state == SERVICE_BACKOFF)
-                        say_end(service, why);
-                else
-                        buf_add_string(why, err_text(service->pause_error));
+                say_no_start(service, why);
                 return false;
         }
 }

@@ -172,6 +172,7 @@ static void on_traffic(struct service *service) {
 /* Programs that serve connections; no server runs. */
 static void on_restart_without_server(struct service *service) {
         service_stop_all(service);
+        service->after_stop = AFTER_STOP_OPEN;
         servicefsm_enter_open(service);
 }
 
