@@ -8,6 +8,7 @@ use IO::Select;
 use IO::Socket::IP;
 use Part;
 use Test::More;
+use Time::HiRes qw(time);
 
 # Connects to PORT again and again until UNTIL, a pipe, is closed at its other end; tells TO what came of it, each
 # outcome with its number.
@@ -113,5 +114,42 @@ part 'more workers, and a reload that fails' => sub {
         my $service = "a: {listen: $listen, wait: yes, workers: %d, command: [%%PROBE%%, --serve]}\n";
 
         serves_all($port, sprintf($service, 1), sprintf($service, 4) . $fails);
+};
+# `broker reload` with what others may do to a file, while a service that stays is busy.
+part 'a service that stays, while others come, change, break and go' => sub {
+        my $port = free_port();
+        my $stays = service("127.0.0.1:$port");
+        my @others = map { sprintf "o%d: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n", $_ } 1 .. 20;
+        my $server = 'srv: {listen: 127.0.0.1:0, wait: yes, start: boot, command: [%PROBE%, --serve], environment: {N: "%d"}}' . "\n";
+        my $changed = join '', map { s/\[cat\]/[cat, -u]/r } @others[0 .. 9];
+        # What is in the file, the exit status of `broker reload`, and its report.
+        my @turns = (
+                [join("", $stays, @others), 0, qr/^added: o1, .*o20\nremoved: srv\nunchanged: 1\n$/],
+                [$stays . $changed, 0, qr/^changed: o1, .*, o10\nremoved: o11, .*, o20\nunchanged: 1\n$/],
+                ["${stays}broken: {listen: 127.0.0.1:0, wait: maybe}\n", 78, qr/^$/],
+                ["${stays}: {\n", 78, qr/^$/],
+                [$stays . $fails, 1, qr/^$/],
+                [$stays . sprintf($server =~ s/%(?!d)/%%/gr, 1), 0, qr/^added: srv\nremoved: o1, .*, o10\nunchanged: 1\n$/],
+                [$stays . sprintf($server =~ s/%(?!d)/%%/gr, 2), 0, qr/^changed: srv\nunchanged: 1\n$/],
+        );
+        my $t = BrokerTest->new(services => $turns[-1][0]);
+        my $clients = start_clients($port, 4);
+        my $begin = time;
+        my @wrong;
+
+        for (1 .. 6) {
+                for (@turns) {
+                        $t->write_conf($_->[0]);
+                        my ($status, $out) = $t->verb('reload');
+                        push @wrong, "$status: $out" if $status != $_->[1] || $out !~ $_->[2];
+                }
+        }
+        my @told = end_clients($clients);
+        my $served = 0;
+        is_deeply(\@wrong, [], 'each time broker reload says what has changed, or that nothing did');
+        like($_, qr/^served \d+$/, 'a client is served each time') for @told;
+        $served += /^served (\d+)$/ ? $1 : 0 for @told;
+        diag(sprintf '%d reloads, %d connections, %.0f a second', 6 * @turns, $served, $served / (time - $begin));
+        $t->stop;
 };
 done_testing;
