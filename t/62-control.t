@@ -169,6 +169,31 @@ part 'many peers' => sub {
         $t->stop;
 };
 
+part 'many peers of a user who can only claim' => sub {
+        skip_part('only root can become another user') if $> != 0;
+        my $t = BrokerTest->new(services => $services =~ s/^web: \{/web: {claim: nobody, /r);
+        my $own = Bus::open($t->control);
+
+        pipe my $read, my $write or die "pipe: $!";
+        pipe my $until, my $stop or die "pipe: $!";
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+                close $stop;
+                ($), $>) = ('65534 65534', 65534);
+                my @peers = map { Bus::open($t->control) } 1 .. 20;
+                syswrite $write, scalar(grep { defined } @peers) . "\n";
+                sysread $until, my $byte, 1;
+                POSIX::_exit(0);
+        }
+        close $write;
+        is(BrokerTest::read_line($read), "16\n", '16 of them are served');
+        ok($t->wait_message('control socket: refused: too many are connected', uid => 65534), '... and others refused');
+        is(scalar(grep { defined } map { Bus::open($t->control) } 1 .. 10), 10, 'root is let in');
+        close $stop;
+        waitpid $pid, 0;
+        $t->stop;
+};
+
 part 'a peer that does not read' => sub {
         my $t = BrokerTest->new(services => $services);
         my $peer = Bus::open($t->control);

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define PEERS_MAX 64
+#define OTHERS_MAX (PEERS_MAX / 2) /* who can only claim */
+#define PEERS_OF_OTHER_MAX 16      /* of one of these users */
 #define ACCEPT_BURST 16
 #define ACCEPT_PAUSE USEC_PER_SEC
 
@@ -29,9 +31,18 @@ static void refuse(struct bus *bus, const struct ucred *cred, const char *why) {
                   "control socket: refused: %s", why);
 }
 
-/* What a peer of another user may take away from the broker's own: half of the places stay theirs. */
-static bool may_connect(const struct bus *bus, uid_t uid) {
-        return bus_is_owner(uid) || (bus->peer_count < PEERS_MAX / 2 && claim_may_any(bus->setup.manager, uid));
+/* What is left to the broker's own user, whoever else there is; and to one of the others. */
+static bool is_full(struct bus *bus, uid_t uid) {
+        const struct bus_peer *peer;
+        unsigned others = 0, own = 0;
+
+        if (bus_is_owner(uid))
+                return bus->peer_count >= PEERS_MAX;
+        list_for_each(peer, &bus->peers, link) {
+                others += !bus_is_owner(peer->cred.uid);
+                own += peer->cred.uid == uid;
+        }
+        return bus->peer_count >= PEERS_MAX || others >= OTHERS_MAX || own >= PEERS_OF_OTHER_MAX;
 }
 
 /* While nobody else may claim anything the mode of the path keeps others away already; who gets past it, by another
@@ -42,11 +53,12 @@ static void receive(struct bus *bus, int own_fd) {
         socklen_t size = sizeof(cred);
         int r;
 
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || (!may_connect(bus, cred.uid))) {
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 ||
+            (!bus_is_owner(cred.uid) && !claim_may_any(bus->setup.manager, cred.uid))) {
                 refuse(bus, &cred, "neither root nor the broker's own user, nor one who may claim a service");
                 return;
         }
-        if (bus->peer_count >= PEERS_MAX) {
+        if (is_full(bus, cred.uid)) {
                 refuse(bus, &cred, "too many are connected");
                 return;
         }
