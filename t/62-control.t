@@ -230,6 +230,8 @@ part 'reload' => sub {
         is_deeply([$t->verb('reload')], [0, "nothing has changed in 3 services\n", ''], 'nothing to do');
         $t->write_conf("${new}one: {listen: 127.0.0.1:0, wait: no, command: [cat]}\ntwo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
         is_deeply([$t->verb('reload')], [0, "added: one, two\nchanged: web\nremoved: gone\nunchanged: 1\n", ''], 'what has changed is said');
+        $t->write_conf("${new}one: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n'\\e[31mred': {}\n");
+        unlike(($t->verb('reload'))[2], qr/\e/, 'what it quotes does not colour the terminal');
         $t->write_conf("${new}bad: {listen: 127.0.0.1:0, wait: maybe}\nworse: {}\n");
         my ($status, $out, $err) = $t->verb('reload');
         is($status, 78, 'definitions that are wrong');

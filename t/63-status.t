@@ -91,7 +91,7 @@ part 'one service' => sub {
         BrokerTest::read_all($t->connect('missing'), 1);
         $t->wait_message(qr/^paused/, service => 'missing');
         ($status, $out) = $t->verb(\%ascii, 'status', 'missing');
-        like($out, qr/^ +State: paused since .*^ +Reason: its program cannot be started: .*No such file or directory$/ms, 'why a service is paused');
+        like($out, qr/^ +State: paused since [^\n]*\), for another \d+s\n +Reason: its program cannot be started: .*No such file or directory$/ms, 'why a service is paused');
         undef @clients;
         $t->stop;
 };

@@ -375,6 +375,8 @@ part 'the broker ends' => sub {
         my $claim = claim('echo');
 
         is($claim->{answer}, 'claimed 1', 'claimed');
+        like(($t->verb('status', 'echo'))[1], qr/^ +State: claimed since .*\n +Reason: claimed by process $claim->{pid} of user $>$/m,
+                'the status says by whom');
         $t->signal('TERM');
         is(said($claim), 'over', 'the claim is over');
         end($claim);

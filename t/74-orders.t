@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use BrokerTest;
 use FindBin qw($RealBin);
-use IO::Socket::IP;
+use IO::Socket::UNIX;
 use JSON::PP qw(decode_json);
 use Part;
 use POSIX qw(:sys_wait_h mkfifo);
@@ -141,6 +141,42 @@ part 'stop and start, with a program for each connection' => sub {
         end($t);
 };
 
+part 'a stopped service that changes' => sub {
+        my $t = begin($both);
+
+        is(($t->verb('stop', 'web'))[0], 0, 'stopped');
+        $t->write_conf($both =~ s{\[127.0.0.1:0, "%DIR%/web.sock"\]}{"%DIR%/other.sock"}r);
+        is_deeply([$t->verb('reload')], [0, "changed: web\nunchanged: 1\n", ''], 'another definition');
+        is(status($t, 'web')->{state}, 'stopped', '... leaves it stopped');
+        ok(!-e $t->dir . '/other.sock', '... and opens nothing');
+        is_deeply([$t->verb('start', 'web')], [0, '', ''], 'start');
+        is_deeply(status($t, 'web')->{listen}, [$t->dir . '/other.sock'], '... takes the new one');
+        is($t->ask('web', "hi\n", index => 2), "hi\n", '... which is served');
+        is(($t->verb('stop', 'web'))[0], 0, 'stopped again');
+        my $in_the_way = IO::Socket::UNIX->new(Local => $t->dir . '/other.sock', Listen => 1);
+        my ($status, $out, $err) = $t->verb('start', 'web');
+        is($status, 1, 'start, when somebody else has the address');
+        is($err, 'broker: services.web.listen[0]: cannot bind ' . $t->dir . "/other.sock: another program listens on it\n", '... says why');
+        is(status($t, 'web')->{state}, 'stopped', '... and leaves it stopped');
+        end($t);
+};
+
+part 'workers' => sub {
+        my $t = begin("srv: {listen: {address: 127.0.0.1:0, reuse_port: yes}, workers: 2, wait: yes, start: boot, ready: notify, command: $command}\n");
+
+        $t->wait_message('server is ready', service => $_, -from => 0) for 'srv', 'srv/2';
+        my @pids = map { status($t, $_)->{main_pid} } 'srv', 'srv/2';
+        is_deeply([$t->verb('stop', 'srv/2')], [1, '', "broker: it is a worker: orders are for all of 'srv'\n"], 'a worker alone');
+        is_deeply([$t->verb('replace', 'srv')], [0, '', ''], 'replace');
+        my @next = map { status($t, $_)->{main_pid} } 'srv', 'srv/2';
+        is(scalar(grep { $next[$_] != $pids[$_] } 0, 1), 2, 'replaces both');
+        is_deeply([$t->verb('stop', 'srv')], [0, '', ''], 'stop');
+        is_deeply([map { status($t, $_)->{state} } 'srv', 'srv/2'], ['stopped', 'stopped'], '... stops both');
+        is_deeply([$t->verb('start', 'srv')], [0, '', ''], 'start');
+        is_deeply([map { status($t, $_)->{state} } 'srv', 'srv/2'], ['running', 'running'], '... starts both, and waits for them');
+        end($t);
+};
+
 part 'stop and start, with a server' => sub {
         my $t = begin($both);
         my ($say, $socket) = client($t);
@@ -191,12 +227,14 @@ part 'kill and restart' => sub {
 part 'a server that cannot be started' => sub {
         my $once = server_service(', start: boot') =~ s/^srv/once/r;
         my $again = server_service(', start: boot, restart: on-failure, restart_delay: 1min, restart_delay_max: 1min') =~ s/^srv/again/r;
-        my $t = begin(server_service(', start_timeout: 200ms') . $once . $again);
+        my $t = begin(server_service(', start_timeout: 1min, on_change: keep') . $once . $again);
         my $failed = "broker: the server could not be started: it ended, exit:7\n";
 
         $t->wait_message('server is ready', service => $_, -from => 0) for qw(once again);
         server_pid((client($t))[0]);
         $t->write_file('words', '');
+        $t->write_conf(server_service(', start_timeout: 200ms, on_change: keep') . $once . $again);
+        ok($t->reload, 'the next one has less time');
         is_deeply([$t->verb('restart', 'srv')], [1, '', "broker: the server could not be started: it was not ready within start_timeout\n"], 'in time');
         is(status($t)->{state}, 'listening', '... the next client may start another');
         is_deeply([$t->verb('restart', 'srv')], [0, '', ''], 'nothing need be started where nothing ran');
@@ -243,11 +281,13 @@ part 'replace' => sub {
 };
 
 part 'a replacement that does not become ready' => sub {
-        my $t = begin(server_service(', start_timeout: 200ms'));
+        my $t = begin(server_service(', start_timeout: 1min, on_change: keep'));
         my ($say) = client($t);
         my $old = server_pid($say);
 
         $t->write_file('words', '');
+        $t->write_conf(server_service(', start_timeout: 200ms, on_change: keep'));
+        ok($t->reload, 'the next one has little time');
         is_deeply([$t->verb('replace', 'srv')],
                 [1, '', "broker: the old server goes on, the new one did not become ready: it was not ready within start_timeout\n"], 'in time');
         is(server_pid($say), $old, 'the old one serves on');
@@ -258,9 +298,27 @@ part 'a replacement that does not become ready' => sub {
         is(server_pid((client($t))[0]), $old, 'who comes is served by the old one');
         unlink $t->dir . '/fail';
         $t->write_file('words', 'ready graceful');
+        $t->write_conf(server_service(', start_timeout: 1min, on_change: keep'));
+        ok($t->reload, 'the next one has enough');
         is_deeply([$t->verb('replace', 'srv')], [0, '', ''], 'the next time it may work');
         server_pid($say);
         isnt(server_pid((client($t))[0]), $old, '... with a new one');
+        end($t);
+};
+
+part 'a replacement that cannot be made' => sub {
+        my $t = BrokerTest->new(services => server_service(', stderr: "append:%DIR%/out/log"'), later => 1);
+
+        $t->write_file('words', 'ready graceful');
+        mkdir $t->dir . '/out';
+        $t->start;
+        my ($say) = client($t);
+        my $old = server_pid($say);
+        rename $t->dir . '/out', $t->dir . '/gone';
+        my ($status, $out, $err) = $t->verb('replace', 'srv');
+        is($status, 1, 'its output cannot be opened');
+        like($err, qr{^broker: services\.srv\.stderr: .*/out/log.*No such file or directory\n\z}, '... which is told');
+        is_deeply([@{ status($t) }{qw(state main_pid process_count)}], ['running', $old, 1], '... and the old one goes on');
         end($t);
 };
 

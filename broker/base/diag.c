@@ -98,7 +98,7 @@ void diag_error(struct diag *diag, const struct mark *mark, const char *path, co
         struct diag_entry entry = {.level = DIAG_ERROR, .path = (char *)path};
         va_list args;
 
-        if (mark)
+        if (mark && !diag->unplaced)
                 entry.mark = *mark;
         va_start(args, format);
         diag_add(diag, entry, format, args);
@@ -109,7 +109,7 @@ void diag_warning(struct diag *diag, const struct mark *mark, const char *path, 
         struct diag_entry entry = {.level = DIAG_WARNING, .path = (char *)path};
         va_list args;
 
-        if (mark)
+        if (mark && !diag->unplaced)
                 entry.mark = *mark;
         va_start(args, format);
         diag_add(diag, entry, format, args);

@@ -70,7 +70,7 @@ static int say_failure(const struct call *call, const sd_bus_error *error, int r
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN || r == -EPERM)
                 if (!error->name || strncmp(error->name, "org.sockbroker.", 15) != 0)
                         return no_answer(path, r);
-        text_add_safe(&text, error->message ? error->message : err_text(r), text_is_utf8());
+        text_add_safe_lines(&text, error->message ? error->message : err_text(r), text_is_utf8());
         fprintf(stderr, "broker: %s\n", buf_text(&text));
         return EXIT_FAILURE;
 }

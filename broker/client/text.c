@@ -45,6 +45,19 @@ void text_add_safe(struct buf *out, const char *text, bool utf8) {
         }
 }
 
+void text_add_safe_lines(struct buf *out, const char *text, bool utf8) {
+        while (*text) {
+                size_t n = strcspn(text, "\n");
+                AUTO(freep) char *line = strndup(text, n);
+
+                if (line)
+                        text_add_safe(out, line, utf8);
+                text += n;
+                if (*text)
+                        buf_add(out, text++, 1);
+        }
+}
+
 static bool begins_character(char c) {
         return ((unsigned char)c & 0xc0) != 0x80;
 }

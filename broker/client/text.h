@@ -13,6 +13,9 @@ bool text_is_utf8(void);
  * are written as \xHH. Without UTF8 everything beyond ASCII is. */
 void text_add_safe(struct buf *out, const char *text, bool utf8);
 
+/* The same for several lines, which stay lines. */
+void text_add_safe_lines(struct buf *out, const char *text, bool utf8);
+
 /* How many places it takes on a terminal, and its first bytes that take at most WIDTH. Of what text_add_safe()
  * wrote. */
 size_t text_width(const char *text);

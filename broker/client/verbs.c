@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EXIT_DEFINITIONS 78 /* of broker(8) */
@@ -131,12 +132,20 @@ static int print_names(sd_bus_message *reply, const char *label, bool *any) {
         return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
+/* Lines of the broker's, which quote definitions. */
+static void say_lines(const char *lines) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+        text_add_safe_lines(&text, lines, text_is_utf8());
+        fprintf(stderr, "%s\n", buf_text(&text));
+}
+
 static int print_warnings(sd_bus_message *reply) {
         const char *line;
         int r = sd_bus_message_enter_container(reply, 'a', "s");
 
         while (r >= 0 && (r = sd_bus_message_read(reply, "s", &line)) > 0)
-                fprintf(stderr, "%s\n", line);
+                say_lines(line);
         return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
@@ -175,7 +184,8 @@ int client_reload(const struct client_options *options) {
                 return print_report(reply);
         if (!error.name)
                 return r;
-        fprintf(stderr, "%s\nbroker: nothing has changed, the definitions in force stay\n", error.message);
+        say_lines(error.message);
+        fprintf(stderr, "broker: nothing has changed, the definitions in force stay\n");
         return sd_bus_error_has_name(&error, "org.sockbroker.Error.Definitions") ? EXIT_DEFINITIONS : EXIT_FAILURE;
 }
 

@@ -68,7 +68,7 @@ static void say_diag(const struct diag *diag, struct buf *why) {
 }
 
 static enum command_outcome give_start(struct manager *manager, const struct team *team, struct buf *why) {
-        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        AUTO(diag_deinit) struct diag diag = {.unplaced = true};
 
         if (team->items[0]->state != SERVICE_HALTED) {
                 buf_printf(why, "it was not stopped: it is %s", service_state_names[team->items[0]->state]);
@@ -92,7 +92,7 @@ static enum command_outcome give_replace(const struct team *team, struct buf *wh
                         return COMMAND_REFUSED;
                 }
         for (size_t i = 0; i < team->count; i++) {
-                AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+                AUTO(diag_deinit) struct diag diag = {.unplaced = true};
                 struct program *program;
                 int r = change_make_program(team->items[i], &program, &diag);
 
@@ -285,6 +285,11 @@ static enum command_outcome command_begin(struct manager *manager, const struct 
         if (r < 0) {
                 buf_add_string(why, err_text(r));
                 return COMMAND_FAILED;
+        }
+        if (team.count == 0 && manager_find(manager, order->name)) {
+                buf_printf(why, "it is a worker: orders are for all of '%s'",
+                           manager_find(manager, order->name)->def->name);
+                return COMMAND_REFUSED;
         }
         if (team.count == 0) {
                 buf_printf(why, "there is no service '%s'", order->name);
