@@ -37,6 +37,15 @@ static void test_no_place(void **state UNUSED) {
         assert_no(diag_has_errors(&diag));
 }
 
+/* Not even a name that is not there is looked at. */
+static void test_unplaced(void **state UNUSED) {
+        AUTO(diag_deinit) struct diag diag = {.unplaced = true};
+
+        diag_error(&diag, &(struct mark){(const char *)1, 5, 3}, "x.y", "no");
+        check(&diag, "x.y: no\n");
+        assert_yes(diag_has_errors(&diag));
+}
+
 /* Whoever owned the name may be gone by the time the messages are printed. */
 static void test_names_are_copied(void **state UNUSED) {
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
@@ -67,9 +76,8 @@ static void test_limit(void **state UNUSED) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_order),
-                cmocka_unit_test(test_no_place),
-                cmocka_unit_test(test_names_are_copied),
+                cmocka_unit_test(test_order),    cmocka_unit_test(test_no_place),
+                cmocka_unit_test(test_unplaced), cmocka_unit_test(test_names_are_copied),
                 cmocka_unit_test(test_limit),
         };
 

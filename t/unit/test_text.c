@@ -83,6 +83,13 @@ static void test_bars(void **state UNUSED) {
         }
 }
 
+static void test_safe_lines(void **state UNUSED) {
+        AUTO(buf_deinit) struct buf out = BUF_NULL;
+
+        text_add_safe_lines(&out, "one\033[31m\n\ntwo\n", true);
+        assert_string_equal(buf_text(&out), "one\\x1b[31m\n\ntwo\n");
+}
+
 static void test_safe(void **state UNUSED) {
         static const struct {
                 const char *text;
@@ -169,8 +176,9 @@ static void test_columns(void **state UNUSED) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_ages), cmocka_unit_test(test_durations), cmocka_unit_test(test_bars),
-                cmocka_unit_test(test_safe), cmocka_unit_test(test_fitted),    cmocka_unit_test(test_columns),
+                cmocka_unit_test(test_ages),    cmocka_unit_test(test_durations),  cmocka_unit_test(test_bars),
+                cmocka_unit_test(test_safe),    cmocka_unit_test(test_safe_lines), cmocka_unit_test(test_fitted),
+                cmocka_unit_test(test_columns),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
