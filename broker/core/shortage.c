@@ -20,6 +20,6 @@ const char *shortage_text(int error) {
         case -ENOSPC:
                 return "the limit of epoll watches (fs.epoll.max_user_watches)";
         default:
-                return "memory";
+                return "the end of free memory";
         }
 }
