@@ -60,6 +60,11 @@ description                 50-reload.t
 wait                        21-shared-listener.t
 handoff                     20-per-connection.t
 command                     20-per-connection.t
+proxy                       38-proxy.t
+send_proxy_protocol         38-proxy.t
+idle_stop                   38-proxy.t
+start_timeout               38-proxy.t
+connection_timeout          38-proxy.t
 start                       21-shared-listener.t
 workers                     22-workers.t
 idle_stop                   67-idle-stop.t

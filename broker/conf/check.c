@@ -79,10 +79,15 @@ void check_take_back(struct decoder *dec, struct record *record, enum service_ke
         record->values[id] = NULL;
 }
 
-/* A sensor starts no program. */
+/* A sensor starts no program, a proxy need not, and accepts in any case. */
 static bool is_missing(const struct record *record, const struct key *key) {
-        return key->required && record->origins[key->id] == KEY_ABSENT &&
-               !(key->id == SERVICE_COMMAND && record->origins[SERVICE_SENSOR] != KEY_ABSENT);
+        bool proxy = record->origins[SERVICE_PROXY] != KEY_ABSENT;
+
+        if (!key->required || record->origins[key->id] != KEY_ABSENT)
+                return false;
+        if (key->id == SERVICE_COMMAND)
+                return !proxy && record->origins[SERVICE_SENSOR] == KEY_ABSENT;
+        return !(key->id == SERVICE_WAIT && proxy);
 }
 
 static void check_missing(struct decoder *dec, struct record *record) {
@@ -118,7 +123,8 @@ static void check_scope(struct decoder *dec, struct record *record, const struct
                 return;
         if (record->origins[key->id] == KEY_WRITTEN && key->lenient && is_default(dec, record, key))
                 return;
-        if (record->origins[key->id] == KEY_WRITTEN && !(key->scope == SCOPE_BOOT && def->wait)) {
+        if (record->origins[key->id] == KEY_WRITTEN &&
+            !(key->scope == SCOPE_BOOT && (def->wait || def->command.count > 0) && (def->wait || def->proxy))) {
                 check_error(dec, record, CHECK_KEY(key->id), "is for %s%s", key_scope_text(key->scope),
                             key->instead ? key->instead : "");
                 return;
@@ -142,7 +148,7 @@ static void check_listen(struct decoder *dec, const struct record *record) {
 
         if (!check_usable(record, SERVICE_LISTEN, SERVICE_WAIT))
                 return;
-        for (size_t i = 0; i < def->listen.count && !def->wait; i++) {
+        for (size_t i = 0; i < def->listen.count && !def->wait && !def->proxy; i++) {
                 const struct addr_list *addrs = &def->listen.items[i].addrs;
 
                 if (addrs->count > 0 && !addr_is_connectable(&addrs->items[0]))
@@ -161,12 +167,12 @@ static void check_output(struct decoder *dec, struct record *record, enum servic
         const struct output_def *output = key_const_field(check_key(id), def);
 
         if (record->bad[id] || output->kind != OUTPUT_SOCKET || !check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) ||
-            !def->wait || def->handoff != HANDOFF_FDS)
+            !(def->proxy || (def->wait && def->handoff == HANDOFF_FDS)))
                 return;
         if (check_is_written(record, id))
                 check_error(dec, record, CHECK_KEY(id),
-                            "a server that gets its sockets as descriptors has no connection to write to; write "
-                            "log, inherit, null or append:/path");
+                            "%s has no connection to write to; write log, inherit, null or append:/path",
+                            def->proxy ? "a proxy's server" : "a server that gets its sockets as descriptors");
         else
                 check_take_back(dec, record, id);
 }
@@ -228,7 +234,8 @@ static void check_idle_stop(struct decoder *dec, struct record *record) {
                         check_take_back(dec, record, SERVICE_IDLE_STOP);
                 return;
         }
-        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN]; i++) {
+        /* A proxy counts its connections itself. */
+        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN] && !def->proxy; i++) {
                 const struct listen_def *listen = &def->listen.items[i];
 
                 if (listen->addrs.count == 0 || has_connections(&listen->addrs.items[0]))
@@ -252,7 +259,9 @@ static struct place place_of(const struct decoder *dec, const struct record *rec
 static void finish_def(struct decoder *dec, struct record *record) {
         struct service_def *def = record->def;
 
-        if (def->handoff == HANDOFF_AUTO)
+        if (def->proxy)
+                def->handoff = HANDOFF_NONE;
+        else if (def->handoff == HANDOFF_AUTO)
                 def->handoff = def->wait ? HANDOFF_FDS : HANDOFF_STDIO;
         for (size_t i = 0; i < def->listen.count; i++) {
                 struct listen_def *listen = &def->listen.items[i];
@@ -275,6 +284,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 }
 
 void check_service(struct decoder *dec, struct record *record) {
+        check_proxy(dec, record);
         check_sensor(dec, record);
         check_missing(dec, record);
         finish_def(dec, record);

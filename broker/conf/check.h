@@ -23,7 +23,8 @@ void check_service(struct decoder *dec, struct record *record);
 /* Checks an enabled service, after check_service(), against those before it, and remembers it for those to come. */
 void check_across(struct decoder *dec, struct record *record, struct check *check);
 
-/* Parts of check_service() in files of their own. check_sensor() comes before anything is found missing. */
+/* Parts of check_service() in files of their own. The first two come before anything is found missing. */
+void check_proxy(struct decoder *dec, struct record *record);
 void check_sensor(struct decoder *dec, struct record *record);
 void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);

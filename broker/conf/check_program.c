@@ -27,6 +27,11 @@ static void check_fd(const struct placeholder_check *check, const char *name) {
 
         if (!check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) || record->bad[SERVICE_LISTEN])
                 return;
+        if (def->proxy) {
+                check_error(check->dec, record, check->place,
+                            "${fd:%s} names no descriptor; a proxy's server gets no socket", name);
+                return;
+        }
         if (def->handoff == HANDOFF_STDIO) {
                 check_error(check->dec, record, check->place,
                             "${fd:%s} needs handoff: fds; here the socket is stdin and stdout", name);
@@ -65,7 +70,11 @@ static bool check_placeholder(void *userdata, const struct template_name *name, 
         if (strcmp(name->name, "pid") == 0 && !has_argument)
                 return true;
         if ((strcmp(name->name, "remote_addr") == 0 || strcmp(name->name, "remote_port") == 0) && !has_argument) {
-                if (!record->bad[SERVICE_WAIT] && record->def->wait)
+                if (record->def->proxy)
+                        check_error(check->dec, record, check->place,
+                                    "${%s} means nothing to a proxy's server, which is there for all clients",
+                                    name->name);
+                else if (!record->bad[SERVICE_WAIT] && record->def->wait)
                         check_error(check->dec, record, check->place,
                                     "${%s} is known with wait: no only, when the broker accepts", name->name);
                 return true;
@@ -136,7 +145,7 @@ static bool is_reserved(const struct record *record, const char *text, size_t si
 
         if (has_name(always, LENGTH_OF(always), text, size))
                 return true;
-        return !record->bad[SERVICE_WAIT] && !record->def->wait &&
+        return !record->bad[SERVICE_WAIT] && !record->def->wait && !record->def->proxy &&
                has_name(connection, LENGTH_OF(connection), text, size);
 }
 

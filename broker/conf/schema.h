@@ -51,6 +51,9 @@ enum key_scope {
         SCOPE_SERVER,     /* wait: yes */
         SCOPE_CONNECTION, /* wait: no */
         SCOPE_BOOT,       /* start: boot */
+        SCOPE_LASTING,    /* wait: yes, or proxy with command: a server that outlives connections */
+        SCOPE_PROXY,      /* proxy */
+        SCOPE_AWAITED,    /* wait: yes, or proxy: something has to get ready */
         SCOPE_STDOUT,     /* those that do not get the socket as stdout */
         SCOPE_N,
 };
@@ -62,7 +65,10 @@ enum service_key {
         SERVICE_WAIT,
         SERVICE_HANDOFF,
         SERVICE_COMMAND,
+        SERVICE_PROXY,
+        SERVICE_SEND_PROXY_PROTOCOL,
         SERVICE_START,
+        SERVICE_CONNECTION_TIMEOUT,
         SERVICE_STOP_SIGNAL,
         SERVICE_STOP_GRACE_PERIOD,
         SERVICE_KILL_MODE,
@@ -224,6 +230,9 @@ bool key_applies(const struct key *key, const struct service_def *def);
 
 /* Whether it means something for a sensor, which starts nothing and serves nobody. */
 bool key_is_for_sensors(const struct key *key);
+
+/* Whether it means something for a proxy without a command, which starts nothing. */
+bool key_is_for_bare_proxies(const struct key *key);
 
 /* Whom keys of this scope are for: "servers with ...". NULL for all. */
 const char *key_scope_text(enum key_scope scope);

@@ -12,6 +12,12 @@ static const char *const restart_names[RESTART_N] = {
         [RESTART_ALWAYS] = "always",
 };
 
+static const char *const send_names[SEND_PROXY_PROTOCOL_N] = {
+        [SEND_PROXY_PROTOCOL_NO] = "no",
+        [SEND_PROXY_PROTOCOL_V1] = "v1",
+        [SEND_PROXY_PROTOCOL_V2] = "v2",
+};
+
 static const char *const ready_names[READY_N] = {[READY_EXEC] = "exec", [READY_NOTIFY] = "notify"};
 static const char *const on_change_names[ON_CHANGE_N] = {
         [ON_CHANGE_RESTART] = "restart",
@@ -91,16 +97,51 @@ static const struct key activation_keys[] = {
                 .example = "[/usr/bin/server, --verbose]",
         },
         {
+                .name = "proxy",
+                .id = SERVICE_PROXY,
+                .type = &type_proxy,
+                .offset = FIELD(proxy),
+                .visible = true,
+                .fallback_means = "none",
+                .meaning = "Where to relay connections to, for a server that cannot take sockets: an address with its "
+                           "port, or a path. With a command, that server is started by the first connection.",
+                .example = "127.0.0.1:8080",
+        },
+        {
+                .name = "send_proxy_protocol",
+                .id = SERVICE_SEND_PROXY_PROTOCOL,
+                .type = &type_choice,
+                .offset = FIELD(send_proxy_protocol),
+                .scope = SCOPE_PROXY,
+                .visible = true,
+                .choices = {send_names, SEND_PROXY_PROTOCOL_N},
+                .fallback = "no",
+                .meaning = "Whether the target is told who the client is, by a PROXY header in front of each "
+                           "connection.",
+                .example = "v2",
+        },
+        {
                 .name = "start",
                 .id = SERVICE_START,
                 .type = &type_choice,
                 .offset = FIELD(start),
                 .choices = {start_names, START_N},
-                .scope = SCOPE_SERVER,
+                .scope = SCOPE_LASTING,
                 .lenient = true,
                 .fallback = "on-demand",
                 .meaning = "Whether the server is started by the first traffic, or with the broker.",
                 .example = "boot",
+        },
+        {
+                .name = "connection_timeout",
+                .id = SERVICE_CONNECTION_TIMEOUT,
+                .type = &type_duration,
+                .offset = FIELD(connection_timeout),
+                .scope = SCOPE_PROXY,
+                .min = 1000,
+                .fallback = "infinity",
+                .meaning = "A relayed connection on which nothing has moved for that long is closed.",
+                .example = "10min",
         },
         {
                 .name = "stop_signal",
@@ -247,11 +288,12 @@ static const struct key activation_keys[] = {
                 .id = SERVICE_START_TIMEOUT,
                 .type = &type_duration,
                 .offset = FIELD(start_timeout),
-                .scope = SCOPE_SERVER,
+                .scope = SCOPE_AWAITED,
                 .lenient = true,
                 .min = 1000,
                 .fallback = "30s",
-                .meaning = "How long a server may take until it is ready; then it is stopped.",
+                .meaning = "How long a server may take until it is ready; then it is stopped. As long the clients of a "
+                           "proxy are held while its target does not take them; then they are closed.",
                 .example = "2min",
         },
         {
@@ -301,7 +343,7 @@ static const struct key activation_keys[] = {
                 .id = SERVICE_IDLE_STOP,
                 .type = &type_duration,
                 .offset = FIELD(idle_stop),
-                .scope = SCOPE_SERVER,
+                .scope = SCOPE_LASTING,
                 .lenient = true,
                 .min = 100000,
                 .fallback = "infinity",

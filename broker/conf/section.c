@@ -20,13 +20,34 @@ size_t section_names(const struct section *section, const char **names, size_t r
 }
 
 static bool has_own_stdout(const struct service_def *def) {
-        return def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait);
+        return def->proxy || (def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait));
+}
+
+static bool is_about_process(const struct key *key) {
+        for (size_t i = 0; i < group_process.count; i++)
+                if (&group_process.keys[i] == key)
+                        return true;
+        return false;
+}
+
+bool key_is_for_bare_proxies(const struct key *key) {
+        switch (key->id) {
+        case SERVICE_HANDOFF:
+        case SERVICE_COMMAND:
+        case SERVICE_STOP_SIGNAL:
+        case SERVICE_KILL_MODE:
+        case SERVICE_RESTART_DELAY:
+        case SERVICE_RESTART_DELAY_MAX:
+        case SERVICE_MAX_RUNTIME:
+                return false;
+        default:
+                return !is_about_process(key);
+        }
 }
 
 bool key_is_for_sensors(const struct key *key) {
-        for (size_t i = 0; i < group_process.count; i++)
-                if (&group_process.keys[i] == key)
-                        return false;
+        if (is_about_process(key))
+                return false;
         switch (key->id) {
         case SERVICE_HANDOFF:
         case SERVICE_COMMAND:
@@ -50,7 +71,11 @@ bool key_is_for_sensors(const struct key *key) {
 }
 
 bool key_applies(const struct key *key, const struct service_def *def) {
+        bool has_server = def->wait || (def->proxy && def->command.count > 0);
+
         if (def->sensor != 0 && !key_is_for_sensors(key))
+                return false;
+        if (def->proxy && (key->id == SERVICE_HANDOFF || (!has_server && !key_is_for_bare_proxies(key))))
                 return false;
         switch (key->scope) {
         case SCOPE_SERVER:
@@ -58,7 +83,13 @@ bool key_applies(const struct key *key, const struct service_def *def) {
         case SCOPE_CONNECTION:
                 return !def->wait;
         case SCOPE_BOOT:
-                return def->wait && def->start == START_BOOT;
+                return has_server && def->start == START_BOOT;
+        case SCOPE_LASTING:
+                return has_server;
+        case SCOPE_PROXY:
+                return def->proxy != NULL;
+        case SCOPE_AWAITED:
+                return def->wait || def->proxy;
         case SCOPE_STDOUT:
                 return has_own_stdout(def);
         default:
@@ -71,6 +102,9 @@ const char *key_scope_text(enum key_scope scope) {
                 [SCOPE_SERVER] = "servers that accept connections themselves (wait: yes)",
                 [SCOPE_CONNECTION] = "connections that the broker accepts itself (wait: no)",
                 [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
+                [SCOPE_LASTING] = "servers: wait: yes, or the command of a proxy",
+                [SCOPE_PROXY] = "services that relay to a target (proxy)",
+                [SCOPE_AWAITED] = "servers (wait: yes), and services that relay to a target (proxy)",
                 [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds)",
         };
 

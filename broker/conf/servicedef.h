@@ -20,6 +20,7 @@ enum handoff_kind {
         HANDOFF_FDS,
         HANDOFF_STDIO,
         HANDOFF_N,
+        HANDOFF_NONE = HANDOFF_N, /* a proxy's server gets no socket; never written */
 };
 
 enum start_kind {
@@ -72,6 +73,13 @@ enum proxy_protocol {
         PROXY_PROTOCOL_ACCEPT, /* with a header or without */
         PROXY_PROTOCOL_REQUIRE,
         PROXY_PROTOCOL_N,
+};
+
+enum send_proxy_protocol {
+        SEND_PROXY_PROTOCOL_NO,
+        SEND_PROXY_PROTOCOL_V1,
+        SEND_PROXY_PROTOCOL_V2,
+        SEND_PROXY_PROTOCOL_N,
 };
 
 enum output_kind {
@@ -222,6 +230,12 @@ struct peer_ids_def {
         uint32_t *ids;        /* result: what the names mean, in their order */
 };
 
+/* What a proxy relays to. Allocated likewise. */
+struct proxy_def {
+        char *text;             /* as written */
+        struct addr_list addrs; /* result: what it means; several where a host name has several */
+};
+
 struct service_def {
         char *name;
         struct mark mark; /* of the name */
@@ -235,7 +249,10 @@ struct service_def {
         bool wait;
         enum handoff_kind handoff;
         struct strlist command;
+        struct proxy_def *proxy; /* NULL: none. With one, command is its server, or empty */
+        enum send_proxy_protocol send_proxy_protocol;
         enum start_kind start;
+        usec_t connection_timeout;
         int stop_signal;
         enum kill_mode kill_mode;
         usec_t stop_grace_period;

@@ -33,6 +33,9 @@ extern const struct key_type type_command;          /* struct strlist */
 extern const struct key_type type_pass_environment; /* struct pass_environment_def */
 extern const struct key_type type_ulimits;          /* struct ulimits_def */
 
+/* conf/types_proxy.c */
+extern const struct key_type type_proxy; /* struct proxy_def * */
+
 /* conf/types_rights.c */
 extern const struct key_type type_capabilities; /* struct capabilities_def * */
 extern const struct key_type type_cpus;         /* struct cpus_def * */

@@ -22,6 +22,7 @@ static const struct foreign_key service_words[] = {
         {"interface", "write the address in listen: \"127.0.0.1:80\""},
         {"disable", "write enabled: no"},
         {"disabled", "write enabled: no"},
+        {"redirect", "write proxy: host:port"},
         {"flags", "write no_delay or keep_alive in listen, and enabled, or leave it out"},
         {"type", "leave it out"},
         {"id", "the name of the service is its id"},

@@ -208,7 +208,10 @@ static void check_ports(struct reload *reload, struct change *change) {
 
         if (def->wait && def->handoff == HANDOFF_STDIO && change->port_count > 1)
                 report(reload, change, 0, "handoff: stdio takes one socket, and this is more than one");
-        for (size_t i = 0; i < change->port_count && !def->wait; i++)
+        for (size_t i = 0; i < change->port_count && def->proxy; i++)
+                if (change->ports[i]->addr.type != SOCK_STREAM)
+                        report(reload, change, 0, "the inherited socket is no stream socket, which a proxy takes");
+        for (size_t i = 0; i < change->port_count && !def->wait && !def->proxy; i++)
                 if (!port_is_connectable(change->ports[i]))
                         report(reload, change, 0, "the inherited socket has no connections to accept: write wait: yes");
 }

@@ -81,6 +81,10 @@ static enum command_outcome give_start(struct manager *manager, const struct tea
 }
 
 static enum command_outcome give_replace(const struct team *team, struct buf *why) {
+        if (team->items[0]->def->proxy) {
+                buf_add_string(why, "a proxy's target can have one server at a time: restart it");
+                return COMMAND_REFUSED;
+        }
         if (!team->items[0]->def->wait) {
                 buf_add_string(why, "with wait: no every connection has a program of its own");
                 return COMMAND_REFUSED;
@@ -181,7 +185,7 @@ static bool is_under_way(const struct service *service, enum command_verb verb, 
                          struct buf *why) {
         switch (verb) {
         case COMMAND_STOP:
-                return service->state == SERVICE_HALTED && service_process_count(service) > 0;
+                return service->state == SERVICE_HALTED && service_is_busy(service);
         case COMMAND_KILL:
                 return service_stopping_count(service) > 0;
         case COMMAND_REPLACE:

@@ -232,7 +232,7 @@ void idle_end(struct service *service) {
 }
 
 void idle_check(const struct service_def *def, struct port *const *ports, size_t count, struct diag *diag) {
-        for (size_t i = 0; i < count && def->idle_stop != USEC_INFINITY; i++) {
+        for (size_t i = 0; i < count && def->wait && def->idle_stop != USEC_INFINITY; i++) {
                 AUTO(buf_deinit) struct buf path = BUF_NULL, address = BUF_NULL;
                 const struct mark mark = service_def_mark(def, def->places.idle_stop);
                 int r = sockdiag_check(ports[i]->fd);

@@ -37,7 +37,8 @@ static bool anything_waits(const struct service *service) {
 
 /* Between two runs a `start: boot` server has not ended for good; and what is stored with us ends with us. */
 static bool is_busy(const struct service *service) {
-        return service->state == SERVICE_BACKOFF || service->claim ||
+        return service->state == SERVICE_BACKOFF || service->claim || service_is_busy(service) ||
+               (service->program && handoff_is_waiting(service->program->handoff)) ||
                (service->fdstore && service->fdstore->count > 0) || !list_is_empty(&service->held) ||
                anything_waits(service);
 }

@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 
 #define IDLE_CONNECTIONS_MAX 256
+#define DRAIN_MARGIN (50 * USEC_PER_MSEC) /* for what takes a moment to end */
 #define SWEEP_DELAY (100 * USEC_PER_MSEC)
 
 /* Flapping at a limit is one event, not thousands. */
@@ -143,11 +144,26 @@ static void check_drained(struct manager *manager) {
                 sd_event_exit(manager->event, 0);
 }
 
-static int on_drain_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
+/* Relayed connections are ended by us alone, so that this is their end, and no process is left behind with them. */
+static bool cut_connections(struct manager *manager) {
+        struct service *service;
+        bool any = false;
+
+        list_for_each(service, &manager->leaving, link)
+                any = service_cut_connections(service) || any;
+        return any;
+}
+
+static int on_drain_timer(sd_event_source *source, uint64_t now UNUSED, void *userdata) {
         struct manager *manager = userdata;
         struct process *process;
         size_t left = 0;
 
+        if (cut_connections(manager)) {
+                sd_event_source_set_time_relative(source, DRAIN_MARGIN);
+                sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+                return 0;
+        }
         list_for_each(process, &manager->host.running, host_link) {
                 left++;
                 if (process->reason == PROCESS_ENDED)
@@ -180,8 +196,8 @@ void manager_drain(struct manager *manager, int status) {
         check_drained(manager);
         /* A little later than the processes' own timers, which kill what ignores its stop signal. */
         if (grace != USEC_INFINITY)
-                sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_MONOTONIC,
-                                           grace + 50 * USEC_PER_MSEC, 0, on_drain_timer, manager);
+                sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_MONOTONIC, grace + DRAIN_MARGIN,
+                                           0, on_drain_timer, manager);
 }
 
 void manager_kill(struct manager *manager) {

@@ -353,8 +353,9 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
         plan.umask = def->umask;
         plan.nice = def->nice;
         plan.no_new_privileges = def->no_new_privileges;
-        /* A server holds sockets that the next broker needs; whoever serves a connection may finish. */
-        plan.death_signal = def->wait ? SIGTERM : 0;
+        /* A server holds sockets that the next broker needs, and who is behind a proxy has lost it; whoever serves a
+         * connection may finish. */
+        plan.death_signal = def->wait || def->proxy ? SIGTERM : 0;
         *ret = plan;
         plan = PLAN_NULL;
         return 0;

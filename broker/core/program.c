@@ -57,6 +57,7 @@ bool program_sweep(struct list *buried, struct launcher *launcher) {
         list_for_each(program, buried, link) {
                 list_remove(&program->link);
                 plan_deinit(&program->plan);
+                free(program->relay);
                 free(program->listeners);
                 store_free(program->store);
                 free(program);
@@ -73,9 +74,45 @@ static struct process_policy policy_of(const struct service_def *def) {
         };
 }
 
+static void set_relay_times(struct handoff_relay *relay, const struct service_def *def) {
+        relay->connection_timeout = def->connection_timeout;
+        relay->start_timeout = def->start_timeout;
+        relay->idle_stop = def->idle_stop;
+        relay->restart_delay = def->restart_delay;
+        relay->restart_delay_max = def->restart_delay_max;
+        relay->restarts = relay->has_server && def->start == START_BOOT && def->restart != RESTART_NO;
+        relay->restarts_always = relay->restarts && def->restart == RESTART_ALWAYS;
+}
+
+static int make_relay(struct program *program, const struct service_def *def) {
+        static const unsigned versions[SEND_PROXY_PROTOCOL_N] = {
+                [SEND_PROXY_PROTOCOL_V1] = 1,
+                [SEND_PROXY_PROTOCOL_V2] = 2,
+        };
+        const struct addr_list *targets;
+
+        if (!def->proxy)
+                return 0;
+        targets = &def->proxy->addrs;
+        program->relay = calloc(1, sizeof(*program->relay) + targets->count * sizeof(struct addr));
+        if (!program->relay)
+                return err_raise(-ENOMEM);
+        memcpy(program->relay->targets, targets->items, targets->count * sizeof(struct addr));
+        program->relay->setup = (struct handoff_relay){
+                .targets = program->relay->targets,
+                .target_count = targets->count,
+                .header_version = versions[def->send_proxy_protocol],
+                .has_server = def->command.count > 0,
+        };
+        set_relay_times(&program->relay->setup, def);
+        return 0;
+}
+
 void program_set_policy(struct program *program, const struct service_def *def) {
         const struct process_policy policy = policy_of(def);
 
+        if (program->relay)
+                set_relay_times(&program->relay->setup, def);
         handoff_set_policy(program->handoff, &policy);
 }
 
@@ -91,12 +128,16 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .stderr_fd = HANDOFF_FD_INHERIT,
                 .listeners = program->listeners,
                 .listener_count = request->listener_count,
+                .relay = program->relay ? &program->relay->setup : NULL,
                 .store = program->store,
                 .events = request->events,
                 .userdata = program,
         };
 
-        return handoff_open(def->wait ? HANDOFF_TYPE_LISTENERS : HANDOFF_TYPE_SPAWN, &setup, &program->handoff);
+        return handoff_open(def->wait    ? HANDOFF_TYPE_LISTENERS
+                            : def->proxy ? HANDOFF_TYPE_RELAY
+                                         : HANDOFF_TYPE_SPAWN,
+                            &setup, &program->handoff);
 }
 
 /* Opens what the program's output goes to; a file that cannot be opened is the definition's fault. */
@@ -156,6 +197,8 @@ int program_new(const struct program_request *request, struct program **ret, str
         if (r == 0)
                 r = open_outputs(program, request->plan.def, diag);
         if (r == 0)
+                r = make_relay(program, request->plan.def);
+        if (r == 0)
                 r = open_handoff(program, request);
         if (r < 0) {
                 program_free(program);
@@ -169,6 +212,8 @@ int program_prepare(struct program *program) {
         struct handoff_setup *setup = &program->handoff->setup;
         int r;
 
+        if (program->plan.argv.count == 0)
+                return 0;
         if (!program->plan.path) {
                 r = planmake_find_program(&program->plan);
                 if (r < 0)

@@ -17,8 +17,15 @@ struct program {
         struct output err;
         struct handoff *handoff;
         int *listeners;
+        struct program_relay *relay; /* of a proxy; NULL for others */
         struct handoff_store *store; /* NULL: fd_store is 0 */
         struct notifier *notifier;   /* NULL: its servers have nothing to say to us */
+};
+
+/* What a proxy's relays go by; its targets are copied, since definitions come and go. */
+struct program_relay {
+        struct handoff_relay setup;
+        struct addr targets[];
 };
 
 struct program_request {

@@ -140,6 +140,22 @@ size_t service_process_count(const struct service *service) {
         return count;
 }
 
+bool service_is_busy(const struct service *service) {
+        struct program *program;
+
+        if (service->program && handoff_is_busy(service->program->handoff))
+                return true;
+        list_for_each(program, &service->retired, link)
+                if (handoff_is_busy(program->handoff))
+                        return true;
+        return false;
+}
+
+void service_retire(struct service *service) {
+        if (service->program)
+                handoff_retire(service->program->handoff, HANDOFF_LEAVES);
+}
+
 static bool is_server(const struct program *program) {
         return program && program->handoff->ops->start_server;
 }
@@ -172,6 +188,28 @@ void service_stop_all(struct service *service) {
                 handoff_stop(service->program->handoff);
         list_for_each(program, &service->retired, link)
                 handoff_stop(program->handoff);
+}
+
+void service_restart_all(struct service *service) {
+        struct program *program;
+
+        if (service->program)
+                handoff_restart(service->program->handoff);
+        list_for_each(program, &service->retired, link)
+                handoff_stop(program->handoff);
+}
+
+static bool cut_connections(struct program *program) {
+        return program && handoff_cut(program->handoff);
+}
+
+bool service_cut_connections(struct service *service) {
+        bool any = cut_connections(service->program);
+        struct program *program;
+
+        list_for_each(program, &service->retired, link)
+                any = cut_connections(program) || any;
+        return any;
 }
 
 bool service_has_server_state(const struct service *service) {
@@ -228,7 +266,8 @@ void service_set_program(struct service *service, struct program *own_program) {
         service->program = own_program;
         if (!old)
                 return;
-        if (old->handoff->process_count > 0)
+        handoff_retire(old->handoff, HANDOFF_REPLACED);
+        if (handoff_is_busy(old->handoff))
                 list_append(&service->retired, &old->link);
         else
                 program_free(old);
@@ -240,6 +279,7 @@ static void on_started(void *userdata, struct handoff *handoff UNUSED, const str
         bool proxied = process->connection && process->connection->proxied;
 
         measures_started(&program->service->measures, process);
+        program->service->counters.starts += program->relay != NULL;
         if (!log_is_enabled(LOG_LEVEL_INFO))
                 return;
         if (process->connection)
@@ -304,16 +344,120 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         if (handoff->process_count == 0) {
                 output_flush(&program->out);
                 output_flush(&program->err);
-                if (!current)
-                        program_free(program);
         }
+        if (!current && !handoff_is_busy(handoff))
+                program_free(program);
         servicefsm_on_ended(service, end, current);
         command_poke(manager);
         manager_on_freed(manager);
+}
+
+/* A target that is down is one event, however many clients there are. */
+static enum log_level finish_level(const struct service *service, const struct handoff_finish *finish) {
+        if (finish->outcome != HANDOFF_TARGET_FAILED)
+                return LOG_LEVEL_INFO;
+        return manager_may_tell_of_clients(service->manager) ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+}
+
+static void log_finish_of(const struct service *service, const struct connection *connection,
+                          const struct handoff_finish *finish) {
+        static const char *const reasons[HANDOFF_OUTCOME_N] = {
+                [HANDOFF_RESET] = "reset",
+                [HANDOFF_TIMED_OUT] = "connection_timeout",
+                [HANDOFF_STOPPED] = "stopped",
+                [HANDOFF_CLIENT_LEFT] = "the client left before the target had taken it",
+                [HANDOFF_TARGET_FAILED] = "the target has not taken it",
+        };
+        enum log_level level = finish_level(service, finish);
+        char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];
+
+        if (!log_is_enabled(level))
+                return;
+        connection_format_peer(connection, peer);
+        if (connection->proxied)
+                connection_format_proxy(connection, proxy);
+        log_event(level,
+                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
+                             LOG_STRING("proxy", connection->proxied ? proxy : NULL),
+                             LOG_DURATION("duration", clock_monotonic() - connection->accepted_at),
+                             LOG_INTEGER("from_client", (int64_t)finish->from_client),
+                             LOG_INTEGER("from_target", (int64_t)finish->from_target),
+                             LOG_STRING("reason", reasons[finish->outcome]),
+                             LOG_STRING("error", finish->error < 0 ? err_text(finish->error) : NULL)),
+                  "connection ended");
+}
+
+/* A target that has not taken it counts as a program that could not be started. */
+static void count_finish(struct service *service, const struct connection *connection,
+                         const struct handoff_finish *finish) {
+        static const enum outcome outcomes[HANDOFF_OUTCOME_N] = {
+                [HANDOFF_DONE] = OUTCOME_OK,
+                [HANDOFF_RESET] = OUTCOME_FAILED,
+                [HANDOFF_TIMED_OUT] = OUTCOME_OVERRAN,
+                [HANDOFF_STOPPED] = OUTCOME_STOPPED,
+                [HANDOFF_CLIENT_LEFT] = OUTCOME_FAILED,
+        };
+
+        service->counters.ended++;
+        if (finish->outcome == HANDOFF_TARGET_FAILED) {
+                service->counters.failed++;
+                return;
+        }
+        measures_connection_ended(&service->measures, outcomes[finish->outcome],
+                                  clock_monotonic() - connection->accepted_at);
+}
+
+/* The new program serves who was accepted for the old one, if it serves anybody. */
+static void take_back(struct service *service, struct connection *own_connection) {
+        if (!service_accepts(service) || !service->program || service->state == SERVICE_LEAVING ||
+            service->state == SERVICE_HALTED) {
+                arrival_drop(service, own_connection);
+                return;
+        }
+        list_append(&service->held, &own_connection->link);
+        servicefsm_post(service, SERVICE_EV_CHANGED);
+}
+
+static void on_finished(void *userdata, struct handoff *handoff, struct connection *own_connection,
+                        const struct handoff_finish *finish) {
+        struct program *program = userdata;
+        struct service *service = program->service;
+        struct manager *manager = service->manager;
+
+        if (finish->outcome == HANDOFF_GIVEN_BACK) {
+                take_back(service, own_connection);
+        } else {
+                log_finish_of(service, own_connection, finish);
+                count_finish(service, own_connection, finish);
+                arrival_drop(service, own_connection);
+        }
+        if (program != service->program && !handoff_is_busy(handoff))
+                program_free(program);
+        servicefsm_post(service, SERVICE_EV_ENDED);
+        command_poke(manager);
+        manager_on_freed(manager);
+}
+
+/* The server of an older generation may still have the target's address. */
+static int on_prepare(void *userdata, struct handoff *handoff UNUSED, bool again) {
+        struct program *program = userdata, *older;
+        int r;
+
+        list_for_each(older, &program->service->retired, link)
+                if (older != program && older->relay && older->handoff->process_count > 0)
+                        return -EBUSY;
+        r = program_prepare(program);
+        if (r == 0 && again) {
+                program->service->counters.restarts++;
+                measures_restarted(&program->service->measures);
+        }
+        return r;
 }
 
 const struct handoff_events service_handoff_events = {
         .started = on_started,
         .ending = on_ending,
         .ended = on_ended,
+        .finished = on_finished,
+        .prepare = on_prepare,
 };

@@ -138,6 +138,12 @@ int service_start_server(struct service *service);
 /* All processes of all generations. */
 size_t service_process_count(const struct service *service);
 
+/* Whether any generation has a process, or a connection that needs none. */
+bool service_is_busy(const struct service *service);
+
+/* No further connections come: proxies' servers end when the last of those there are has. */
+void service_retire(struct service *service);
+
 /* Returns 0, or the negative errno of a socket that cannot be watched. */
 int service_watch_ports(struct service *service, bool on);
 void service_close_ports(struct service *service);
@@ -145,8 +151,14 @@ void service_close_ports(struct service *service);
 /* Tells its servers to end; who serves a connection goes on. */
 void service_stop_servers(struct service *service);
 
-/* The same for all its processes, those that serve connections too. */
+/* The same for all its processes, those that serve connections too, and for connections without one. */
 void service_stop_all(struct service *service);
+
+/* As service_stop_all(); but a proxy's server that ran is started again. */
+void service_restart_all(struct service *service);
+
+/* Ends what it serves without a process. Returns whether there was anything. */
+bool service_cut_connections(struct service *service);
 
 /* The same for servers of older generations only. */
 void service_stop_older(struct service *service);

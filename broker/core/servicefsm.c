@@ -134,14 +134,17 @@ void servicefsm_pause_for_limit(struct service *service, enum refusal limit) {
 
 void servicefsm_enter_open(struct service *service) {
         service_prepare_ports(service);
-        if (service->def->start == START_BOOT)
+        if (service->def->start == START_BOOT && !service_accepts(service)) {
                 serverlife_start(service);
-        else
-                servicefsm_enter_listening(service);
+                return;
+        }
+        if (service->def->start == START_BOOT && !service->claim)
+                handoff_boot(service->program->handoff);
+        servicefsm_enter_listening(service);
 }
 
 static void check_gone(struct service *service) {
-        if (service_process_count(service) == 0)
+        if (!service_is_busy(service))
                 manager_on_service_gone(service->manager, service);
 }
 
@@ -151,6 +154,7 @@ static void enter_leaving(struct service *service) {
         service_close_ports(service);
         /* Who serves a connection may finish it; a server has nothing more to come. */
         service_stop_servers(service);
+        service_retire(service);
         servicefsm_set_state(service, SERVICE_LEAVING);
         check_gone(service);
 }
@@ -169,9 +173,9 @@ static void on_traffic(struct service *service) {
         servicefsm_enter_paused(service);
 }
 
-/* Programs that serve connections; no server runs. */
+/* Programs that serve connections; no server has the sockets. */
 static void on_restart_without_server(struct service *service) {
-        service_stop_all(service);
+        service_restart_all(service);
         service->after_stop = AFTER_STOP_OPEN;
         servicefsm_enter_open(service);
 }

@@ -75,18 +75,22 @@ static void write_processes(struct writer *w, const struct metric *metric, const
         samples_add(w, metric, service, NULL, service_process_count(service));
 }
 
+static bool has_servers(const struct service *service) {
+        return service->def->wait || (service->def->proxy && service->def->command.count > 0);
+}
+
 static void write_starts(struct writer *w, const struct metric *metric, const struct service *service) {
-        if (!service_accepts(service))
+        if (has_servers(service))
                 samples_add(w, metric, service, NULL, service->counters.starts);
 }
 
 static void write_restarts(struct writer *w, const struct metric *metric, const struct service *service) {
-        if (!service_accepts(service))
+        if (has_servers(service))
                 samples_add(w, metric, service, NULL, service->measures ? service->measures->restarts : 0);
 }
 
 static void write_server_ends(struct writer *w, const struct metric *metric, const struct service *service) {
-        if (!service_accepts(service) && service->measures)
+        if (has_servers(service) && service->measures)
                 write_outcomes(w, metric, service, service->measures->servers, 0);
 }
 

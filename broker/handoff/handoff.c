@@ -8,17 +8,26 @@
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = &listeners_ops,
         [HANDOFF_TYPE_SPAWN] = &spawn_ops,
+        [HANDOFF_TYPE_RELAY] = &relay_ops,
 };
 
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret) {
-        struct handoff *handoff = calloc(1, sizeof(*handoff));
+        struct handoff *handoff;
+        int r = 0;
 
         assert(type < HANDOFF_TYPE_N);
+        handoff = calloc(1, MAX_OF(ways[type]->size, sizeof(*handoff)));
         if (!handoff)
                 return err_raise(-ENOMEM);
         list_init(&handoff->processes);
         handoff->ops = ways[type];
         handoff->setup = *setup;
+        if (handoff->ops->open)
+                r = handoff->ops->open(handoff);
+        if (r < 0) {
+                handoff_close(handoff);
+                return r;
+        }
         *ret = handoff;
         return 0;
 }
@@ -33,6 +42,8 @@ static void on_process_end(void *userdata, struct process *process) {
         struct handoff *handoff = userdata;
 
         handoff->process_count--;
+        if (handoff->ops->on_process_end)
+                handoff->ops->on_process_end(handoff, process->end);
         handoff->setup.events->ended(handoff->setup.userdata, handoff, process->end);
 }
 
@@ -60,11 +71,38 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
         return 0;
 }
 
+void handoff_boot(struct handoff *handoff) {
+        if (handoff->ops->boot)
+                handoff->ops->boot(handoff);
+}
+
+void handoff_retire(struct handoff *handoff, enum handoff_retirement how) {
+        if (handoff->ops->retire)
+                handoff->ops->retire(handoff, how);
+}
+
 void handoff_stop(struct handoff *handoff) {
         struct process *process;
 
+        if (handoff->ops->stop)
+                handoff->ops->stop(handoff);
         list_for_each(process, &handoff->processes, link)
                 process_stop(process, PROCESS_STOPPED);
+}
+
+void handoff_restart(struct handoff *handoff) {
+        if (handoff->ops->restart)
+                handoff->ops->restart(handoff);
+        else
+                handoff_stop(handoff);
+}
+
+bool handoff_cut(struct handoff *handoff) {
+        return handoff->ops->cut && handoff->ops->cut(handoff);
+}
+
+bool handoff_is_waiting(const struct handoff *handoff) {
+        return handoff->ops->is_waiting && handoff->ops->is_waiting(handoff);
 }
 
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy) {
@@ -73,11 +111,15 @@ void handoff_set_policy(struct handoff *handoff, const struct process_policy *po
         handoff->setup.policy = *policy;
         list_for_each(process, &handoff->processes, link)
                 process->policy = *policy;
+        if (handoff->ops->on_policy)
+                handoff->ops->on_policy(handoff);
 }
 
 void handoff_abandon(struct handoff *handoff) {
         struct process *process;
 
+        if (handoff->ops->abandon)
+                handoff->ops->abandon(handoff);
         list_for_each(process, &handoff->processes, link) {
                 free(process->connection);
                 process_abandon(process);
@@ -89,6 +131,9 @@ struct handoff *handoff_close(struct handoff *handoff) {
         if (!handoff)
                 return NULL;
         assert(list_is_empty(&handoff->processes));
+        assert(handoff->connection_count == 0);
+        if (handoff->ops->close)
+                handoff->ops->close(handoff);
         free(handoff);
         return NULL;
 }

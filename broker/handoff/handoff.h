@@ -14,6 +14,7 @@
 enum handoff_type {
         HANDOFF_TYPE_LISTENERS, /* all listening sockets to one server */
         HANDOFF_TYPE_SPAWN,     /* one process per accepted connection */
+        HANDOFF_TYPE_RELAY,     /* bytes between accepted connections and a target; relays.c */
         HANDOFF_TYPE_N,
 };
 
@@ -23,6 +24,25 @@ enum handoff_type {
 
 struct handoff;
 
+/* What became of a connection that had no process of its own. */
+enum handoff_outcome {
+        HANDOFF_DONE,          /* both sides have ended it */
+        HANDOFF_RESET,         /* one of them broke it off, and so was the other */
+        HANDOFF_TIMED_OUT,     /* nothing moved for connection_timeout */
+        HANDOFF_STOPPED,       /* by us */
+        HANDOFF_CLIENT_LEFT,   /* before the target had taken it */
+        HANDOFF_TARGET_FAILED, /* it has not taken it, or not in time: error says why */
+        HANDOFF_GIVEN_BACK,    /* not begun: whoever serves the service from now on is to take it, as it was accepted */
+        HANDOFF_OUTCOME_N,
+};
+
+struct handoff_finish {
+        enum handoff_outcome outcome;
+        int error;            /* negative errno, or 0 */
+        uint64_t from_client; /* bytes that reached the target */
+        uint64_t from_target; /* bytes that reached the client */
+};
+
 struct handoff_events {
         /* A program was started; CONNECTION is the one it serves, or NULL for a server. */
         void (*started)(void *userdata, struct handoff *handoff, const struct process *process);
@@ -31,6 +51,28 @@ struct handoff_events {
         /* It has ended. The connection it served, if any, belongs to the callee again. The handoff may be closed by the
          * callee when it has no processes left. */
         void (*ended)(void *userdata, struct handoff *handoff, const struct process_end *end);
+        /* A connection without a process is over, and the callee's again, its descriptor still open. As with
+         * ended, the handoff may be closed by the callee when it is busy no more. */
+        void (*finished)(void *userdata, struct handoff *handoff, struct connection *own_connection,
+                         const struct handoff_finish *finish);
+        /* Before a way starts a server of its own accord, AGAIN where one has ended by itself: 0; -EBUSY while another
+         * one is in its place, which is asked again; or another negative errno. */
+        int (*prepare)(void *userdata, struct handoff *handoff, bool again);
+};
+
+/* What a way that relays needs to know. Whoever owns it may change the times at any moment. */
+struct handoff_relay {
+        const struct addr *targets; /* tried in this order */
+        size_t target_count;
+        unsigned header_version; /* of the PROXY header that the target gets; 0: none */
+        bool has_server;         /* the plan starts the target */
+        bool restarts;           /* start: boot, a server that has failed is started again */
+        bool restarts_always;    /* or one that has ended at all */
+        usec_t connection_timeout;
+        usec_t start_timeout;
+        usec_t idle_stop;
+        usec_t restart_delay;
+        usec_t restart_delay_max;
 };
 
 /* A descriptor that a server gets beside its listening sockets. */
@@ -59,9 +101,16 @@ struct handoff_setup {
         int stderr_fd;
         const int *listeners; /* in the order they are to be handed over */
         size_t listener_count;
+        const struct handoff_relay *relay; /* NULL for ways that do not */
         const struct handoff_store *store; /* NULL: nothing can be stored; for HANDOFF_TYPE_LISTENERS without stdio */
         const struct handoff_events *events;
         void *userdata;
+};
+
+/* Why no further connections come. */
+enum handoff_retirement {
+        HANDOFF_LEAVES,   /* the service is to end: who is in may finish, and then the server ends */
+        HANDOFF_REPLACED, /* another one is in its place, and so is its server */
 };
 
 struct handoff_ops {
@@ -72,6 +121,19 @@ struct handoff_ops {
         int (*take_connection)(struct handoff *handoff, struct connection *connection);
         /* Starts a server with the listening sockets. 0 or a negative errno. NULL where they are not taken. */
         int (*start_server)(struct handoff *handoff);
+        /* The following are NULL where there is nothing to be done. */
+        size_t size; /* of the way's own struct, which begins with struct handoff; 0: it has none */
+        int (*open)(struct handoff *handoff);
+        void (*boot)(struct handoff *handoff);
+        void (*on_process_end)(struct handoff *handoff, const struct process_end *end); /* before events->ended */
+        void (*on_policy)(struct handoff *handoff);
+        void (*retire)(struct handoff *handoff, enum handoff_retirement how);
+        void (*stop)(struct handoff *handoff);
+        void (*restart)(struct handoff *handoff);
+        bool (*cut)(struct handoff *handoff);
+        bool (*is_waiting)(const struct handoff *handoff);
+        void (*abandon)(struct handoff *handoff);
+        void (*close)(struct handoff *handoff);
 };
 
 struct handoff {
@@ -79,13 +141,34 @@ struct handoff {
         struct handoff_setup setup;
         struct list processes;
         size_t process_count;
+        size_t connection_count; /* of connections without a process */
 };
+
+static inline bool handoff_is_busy(const struct handoff *handoff) {
+        return handoff->process_count > 0 || handoff->connection_count > 0;
+}
 
 /* Returns 0 with a new handoff, or -ENOMEM. */
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret);
 
-/* Tells all processes to end: the stop signal, and SIGKILL when the grace period is over. */
+/* start: boot, for ways that start servers of their own accord. May be called again: only the first call counts. */
+void handoff_boot(struct handoff *handoff);
+
+/* No further connections come: what remains is to end. */
+void handoff_retire(struct handoff *handoff, enum handoff_retirement how);
+
+/* Tells all processes to end: the stop signal, and SIGKILL when the grace period is over. Connections without a
+ * process are broken off. */
 void handoff_stop(struct handoff *handoff);
+
+/* The same, but a server that ran, or that start: boot asks for, is started again afterwards. */
+void handoff_restart(struct handoff *handoff);
+
+/* Breaks off connections without a process, and leaves processes alone. Returns whether there were any. */
+bool handoff_cut(struct handoff *handoff);
+
+/* Whether a server is to be started of its own accord, now or when a delay is over. */
+bool handoff_is_waiting(const struct handoff *handoff);
 
 /* How processes are stopped from now on, those that run already too; max_runtime is for new ones. */
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy);
@@ -93,7 +176,7 @@ void handoff_set_policy(struct handoff *handoff, const struct process_policy *po
 /* Forgets its processes without ending them, and frees the connections they serve: the broker ends. */
 void handoff_abandon(struct handoff *handoff);
 
-/* Frees it; only when no process is left. Returns NULL. */
+/* Frees it; only when it is busy no more. Returns NULL. */
 struct handoff *handoff_close(struct handoff *handoff);
 
 /* For the ways themselves: starts a process of REQUEST, which serves CONNECTION or nothing, and reports it. */
@@ -101,3 +184,4 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
 
 extern const struct handoff_ops listeners_ops;
 extern const struct handoff_ops spawn_ops;
+extern const struct handoff_ops relay_ops;

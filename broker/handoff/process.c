@@ -40,6 +40,7 @@ void process_host_init(struct process_host *host, sd_event *event, struct launch
         *host = (struct process_host){.event = event, .launcher = launcher, .null_fd = null_fd};
         list_init(&host->idle);
         list_init(&host->running);
+        pipes_init(&host->pipes);
         list_init(&host->remains);
 }
 
@@ -123,6 +124,7 @@ void process_host_deinit(struct process_host *host) {
         list_for_each(process, &host->idle, link)
                 process_free(process);
         host->idle_count = 0;
+        pipes_deinit(&host->pipes);
         list_for_each(remains, &host->remains, link) {
                 send_signal(remains->pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
                 remains_free(remains);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "handoff/pipes.h"
 #include "proc/exitinfo.h"
 #include "proc/kinship.h"
 #include "proc/launch.h"
@@ -21,6 +22,7 @@ struct process_host {
         struct list running;       /* all that run, by host_link */
         struct list idle;          /* process objects waiting to be used again */
         size_t idle_count;
+        struct pipes pipes;  /* for whoever relays bytes */
         struct list remains; /* groups whose leader has ended, see process_host_sweep() */
         size_t remains_count;
 };
