@@ -7,6 +7,7 @@ use Errno qw(ECONNRESET);
 use IO::Select;
 use POSIX ();
 use Socket qw(SHUT_WR);
+use Part;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -18,7 +19,7 @@ sub is_refused {
         is($t->statistics($name)->{"refused_$limit"}, $before + 1, "... and counted under $limit");
 }
 
-subtest 'only_from and no_access' => sub {
+part 'only_from and no_access' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 only: {listen: 127.0.0.1:0, wait: no, command: [cat], only_from: [127.0.0.2, 127.0.1.0/24]}
 no: {listen: 127.0.0.1:0, wait: no, command: [cat], no_access: 127.0.0.2}
@@ -52,7 +53,7 @@ Y
         $t->stop;
 };
 
-subtest 'what a client gets to read' => sub {
+part 'what a client gets to read' => sub {
         my $t = BrokerTest->new(later => 1);
         $t->write_file('welcome.txt', "welcome\n");
         $t->write_conf(<<'Y');
@@ -98,7 +99,7 @@ Y
         $t->stop;
 };
 
-subtest 'access_times' => sub {
+part 'access_times' => sub {
         # The zone makes it half past twelve at night, or noon, wherever the test runs.
         my ($s, $m, $h) = gmtime;
         my $offset = sub {
@@ -121,7 +122,7 @@ Y
         $t->stop;
 };
 
-subtest 'per_source: prefixes and exceptions' => sub {
+part 'per_source: prefixes and exceptions' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 net: {listen: 127.0.0.1:0, wait: no, command: [cat], per_source: 2, source_prefix: {ipv4: 24}}
 but: {listen: 127.0.0.1:0, wait: no, command: [cat], per_source: {default: 1, 127.1.0.0/16: 3, 127.1.2.3: unlimited}}
@@ -137,7 +138,7 @@ Y
         $t->stop;
 };
 
-subtest 'cps' => sub {
+part 'cps' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 wait: {listen: 127.0.0.1:0, wait: no, command: [cat], cps: 3/1s, cps_pause: 200ms}
 refuse: {listen: 127.0.0.1:0, wait: no, command: [cat], cps: 2/1h, cps_pause: 1h, when_full: refuse, no_access: 127.0.0.2}
@@ -154,8 +155,8 @@ Y
         $t->stop;
 };
 
-subtest 'max_load' => sub {
-        open my $fh, '<', '/proc/loadavg' or plan skip_all => 'there is no /proc/loadavg';
+part 'max_load' => sub {
+        open my $fh, '<', '/proc/loadavg' or skip_part 'there is no /proc/loadavg';
         my ($load) = split ' ', <$fh>;
         my $t = BrokerTest->new(services => <<'Y');
 high: {listen: 127.0.0.1:0, wait: no, command: [cat], max_load: 10000}
@@ -176,7 +177,7 @@ Y
         $t->stop;
 };
 
-subtest 'sensor' => sub {
+part 'sensor' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 trap: {listen: 127.0.0.1:0, wait: no, sensor: 1h, no_access: 127.0.0.9, banner_fail: "gotcha\n"}
 wide: {listen: 127.0.0.1:0, wait: no, sensor: infinity, source_prefix: {ipv4: 24}}
@@ -205,7 +206,7 @@ Y
         $t->stop;
 };
 
-subtest 'AF_UNIX peers: uid and gid' => sub {
+part 'AF_UNIX peers: uid and gid' => sub {
         my ($me, $group) = ($> + 0, (split ' ', $))[0]);
         my $t = BrokerTest->new(services => <<"Y");
 me: {listen: {address: "%DIR%/me", socket_mode: "0666"}, wait: no, command: [cat], uid: $me}

@@ -8,6 +8,7 @@ use IO::Select;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket qw(SHUT_WR SOCK_STREAM);
+use Part;
 use Test::More;
 
 my $HEADER = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
@@ -22,7 +23,7 @@ sub accepted {
         return 0;
 }
 
-subtest 'what is held when its service becomes a sensor' => sub {
+part 'what is held when its service becomes a sensor' => sub {
         my $proxy = 'proxy_protocol: require, proxy_protocol_from: 127.0.0.1';
         my $t = BrokerTest->new(services => "a: {listen: 127.0.0.1:0, wait: no, command: [cat], $proxy}\n");
         my $held = $t->connect('a');
@@ -38,7 +39,7 @@ subtest 'what is held when its service becomes a sensor' => sub {
         $t->stop;
 };
 
-subtest 'uid and gid ask the one who connects' => sub {
+part 'uid and gid ask the one who connects' => sub {
         my $me = $> + 0;
         my $t = BrokerTest->new(services => <<"Y");
 other: {listen: %DIR%/other, wait: no, command: [cat], uid: 4242, gid: 4242, proxy_protocol: accept, proxy_protocol_from: "unix:"}
@@ -58,7 +59,7 @@ Y
         $t->stop;
 };
 
-subtest 'a header on a SOCK_SEQPACKET socket' => sub {
+part 'a header on a SOCK_SEQPACKET socket' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 s: {listen: "seqpacket:%DIR%/s", wait: no, command: [head, -c3], proxy_protocol: require, proxy_protocol_from: "unix:"}
 Y
@@ -73,7 +74,7 @@ Y
         $t->stop;
 };
 
-subtest 'cps and headers that come late' => sub {
+part 'cps and headers that come late' => sub {
         my $few = 'listen: 127.0.0.1:0, wait: no, command: [cat], proxy_protocol: require, proxy_protocol_from: 127.0.0.1';
         my $t = BrokerTest->new(services => <<"Y");
 few: {$few, cps: 2/1h, cps_pause: 1h}
@@ -103,7 +104,7 @@ Y
         $t->stop;
 };
 
-subtest 'the name of an AF_UNIX client' => sub {
+part 'the name of an AF_UNIX client' => sub {
         my $t = BrokerTest->new(services => "e: {listen: %DIR%/e, wait: no, command: [env]}\n");
         my $seen = sub {
                 my ($name) = @_;
@@ -128,7 +129,7 @@ subtest 'the name of an AF_UNIX client' => sub {
         $t->stop;
 };
 
-subtest 'cps and a reload' => sub {
+part 'cps and a reload' => sub {
         my $of = sub { "a: {listen: 127.0.0.1:0, wait: no, command: [cat], when_full: refuse, cps: $_[0], cps_pause: 1h}\n" };
         my $t = BrokerTest->new(services => $of->('2/20ms'));
         is($t->ask('a', "x\n"), "x\n", 'the first is let in');
@@ -148,8 +149,8 @@ subtest 'cps and a reload' => sub {
         $t->stop;
 };
 
-subtest 'those who are awaited have all descriptors' => sub {
-        plan skip_all => 'prlimit(1) is not installed' if system('prlimit --version >/dev/null 2>&1') != 0;
+part 'those who are awaited have all descriptors' => sub {
+        skip_part 'prlimit(1) is not installed' if system('prlimit --version >/dev/null 2>&1') != 0;
         my $t = BrokerTest->new(wrap => ['prlimit', '--nofile=40:40'], services => <<'Y');
 a: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: unlimited, proxy_protocol: require, proxy_protocol_from: 127.0.0.1}
 Y

@@ -19,7 +19,7 @@ sub have {
     return $found;
 }
 
-# Says why the subtest cannot run where one of the programs is missing.
+# Says why the part cannot run where one of the programs is missing.
 sub need {
     my (@programs) = @_;
     for my $program (@programs) {
