@@ -14,11 +14,13 @@
 #include "ctl/metrics.h"
 #include "ctl/report.h"
 #include "ctl/signals.h"
+#include "ctl/upgrade.h"
 #include "options.h"
 
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LAST_WORDS (200 * USEC_PER_MSEC) /* how long we wait for the log's reader at the end */
 
@@ -102,10 +104,37 @@ static int load(struct manager *manager, const struct options *options) {
         return outcome == RELOAD_FAILED ? EXIT_FAILURE : EXIT_DEFINITIONS;
 }
 
-static int run(struct manager *manager, const struct options *options) {
+/* Goes on where another binary has left off. Returns 0 or the exit status. */
+static int take_over(struct manager *manager, struct upgrade *upgrade, int own_state_fd) {
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+        if (upgrade_take_over(manager, upgrade, own_state_fd, &why) < 0) {
+                log_error("the broker cannot go on after its upgrade: %s", buf_text(&why));
+                return EXIT_FAILURE;
+        }
+        log_event(LOG_LEVEL_INFO,
+                  LOG_FIELDS(LOG_STRING("version", VERSION), LOG_INTEGER("services", (int64_t)manager->service_count),
+                             LOG_INTEGER("upgrades", upgrade_count(upgrade))),
+                  "upgraded");
+        return 0;
+}
+
+static int begin(struct manager *manager, const struct options *options, struct upgrade *upgrade, int own_state_fd) {
+        int r = own_state_fd < 0 ? load(manager, options) : take_over(manager, upgrade, own_state_fd);
+
+        if (r == 0 && own_state_fd < 0)
+                log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_INTEGER("services", (int64_t)manager->service_count)),
+                          "ready");
+        log_flush();
+        return r;
+}
+
+/* STATE_FD: what another binary has left; -EBADF: nothing. */
+static int run(struct manager *manager, const struct options *options, int own_state_fd) {
         AUTO(freep) char *control_path = controlpath_default();
         AUTO(signals_deinit) struct signals signals = SIGNALS_NULL;
         AUTO(metrics_deinit) struct metrics metrics = METRICS_NULL;
+        AUTO(upgrade_freep) struct upgrade *upgrade = NULL;
         AUTO(bus_deinit) struct bus bus = {0};
         int r;
 
@@ -119,12 +148,16 @@ static int run(struct manager *manager, const struct options *options) {
                                            .version = VERSION,
                                            .default_path = control_path});
         manager->on_drain = report_stopping;
+        r = upgrade_new(manager, options->argv, &upgrade);
+        if (r < 0) {
+                log_error("cannot prepare for upgrades: %s", err_text(r));
+                return EXIT_FAILURE;
+        }
+        bus.upgrade = upgrade;
         metrics_init(&metrics, manager);
-        r = load(manager, options);
+        r = begin(manager, options, upgrade, own_state_fd);
         if (r != 0)
                 return r;
-        log_event(LOG_LEVEL_INFO, LOG_FIELDS(LOG_INTEGER("services", (int64_t)manager->service_count)), "ready");
-        log_flush();
         report_ready(manager);
         r = manager_run(manager);
         if (r < 0) {
@@ -143,13 +176,13 @@ static enum launch_mode choose_launch_mode(void) {
 }
 
 /* Descriptors first: what we were given by LISTEN_FDS is taken, everything else above 2 is shut away from programs. */
-static int verb_run(const struct options *options) {
+static int verb_run(const struct options *options, int own_state_fd) {
         struct inherit inherit = INHERIT_NULL;
         struct manager manager = {0};
         int r;
 
         r = fd_fill_standard();
-        if (r == 0)
+        if (r == 0 && own_state_fd < 0)
                 r = inherit_init(&inherit, false);
         if (r == 0)
                 r = fd_cloexec_from(3);
@@ -167,11 +200,31 @@ static int verb_run(const struct options *options) {
                 fprintf(stderr, "broker: cannot start: %s\n", err_text(r));
                 r = EXIT_FAILURE;
         } else {
-                r = run(&manager, options);
+                r = run(&manager, options, own_state_fd);
         }
         manager_deinit(&manager);
         log_finish(LAST_WORDS);
         return r;
+}
+
+/* Ends without taking anything apart: it is all somebody else's. */
+static int verb_check_state(int own_state_fd) {
+        struct metrics metrics = METRICS_NULL;
+        struct inherit inherit = INHERIT_NULL;
+        struct manager manager = {0};
+        struct bus bus = {0};
+        int r = fd_fill_standard();
+
+        signals_block();
+        if (r == 0)
+                r = manager_init(&manager, choose_launch_mode(), &inherit);
+        if (r < 0) {
+                fprintf(stderr, "broker: cannot start: %s\n", err_text(r));
+                _exit(EXIT_FAILURE);
+        }
+        bus_init(&bus, &(struct bus_setup){.manager = &manager});
+        metrics_init(&metrics, &manager);
+        _exit(upgrade_check(&manager, own_state_fd));
 }
 
 /* The verbs that ask a running broker. */
@@ -209,6 +262,7 @@ static int ask(const struct options *options) {
 
 int main(int argc, char **argv) {
         AUTO(options_deinit) struct options options = {0};
+        int state_fd = upgrade_find_state();
         int r = options_parse(argc, argv, &options);
 
         if (r != 0)
@@ -226,9 +280,11 @@ int main(int argc, char **argv) {
         case VERB_VERSION:
                 puts("sockbroker " VERSION);
                 return 0;
+        case VERB_CHECK_STATE:
+                return verb_check_state(state_fd);
         case VERB_RUN:
                 signals_block();
-                return verb_run(&options);
+                return verb_run(&options, state_fd);
         default:
                 return ask(&options);
         }

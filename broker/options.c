@@ -44,6 +44,7 @@ static const struct verb_form verbs[VERB_N] = {
         [VERB_UPGRADE] = {"upgrade", "Ct", ARGUMENT_NONE},
         [VERB_HELP] = {"help", "c", ARGUMENT_NONE},
         [VERB_VERSION] = {"version", "c", ARGUMENT_NONE},
+        [VERB_CHECK_STATE] = {"check-state", "", ARGUMENT_NONE},
 };
 
 static const struct option longs[] = {
@@ -108,7 +109,7 @@ static int parse_verb(const char *text, enum verb *ret) {
                         return 0;
                 }
         }
-        nearest = nearest_name(text, names, VERB_N);
+        nearest = nearest_name(text, names, VERB_CHECK_STATE);
         if (nearest) {
                 fprintf(stderr, "broker: unknown verb '%s'; did you mean '%s'?\n", text, nearest);
                 return EXIT_USAGE;
@@ -179,7 +180,7 @@ static int check_form(const struct verb_form *form, const char *seen, const stru
 }
 
 int options_parse(int argc, char **argv, struct options *ret) {
-        AUTO(options_deinit) struct options options = {.verb = VERB_N};
+        AUTO(options_deinit) struct options options = {.verb = VERB_N, .argv = argv};
         AUTO(buf_deinit) struct buf seen = BUF_NULL;
         enum verb verb = VERB_RUN;
         int r;

@@ -21,12 +21,14 @@ enum verb {
         VERB_UPGRADE,
         VERB_HELP,
         VERB_VERSION,
+        VERB_CHECK_STATE, /* for ctl/upgrade alone; in no manual */
         VERB_N,
 };
 
 struct options {
         enum verb verb;
         struct strlist paths; /* of -c; /etc/broker where none was given */
+        char **argv;          /* all of it, borrowed */
         const char *argument; /* NAME of a service, KEY of explain; NULL; borrowed from argv */
         bool scdoc;           /* explain: as the source of a manual */
         const char *control;  /* the socket to ask at; NULL: the default; borrowed from argv */

@@ -115,6 +115,18 @@ size_t log_flush(void) {
         return sink.waiting.size - sink.sent;
 }
 
+const char *log_waiting(void) {
+        return buf_text(&sink.waiting) + sink.sent;
+}
+
+size_t log_waiting_size(void) {
+        return sink.waiting.size - sink.sent;
+}
+
+void log_continue(const char *waiting, size_t size) {
+        buf_add(&sink.waiting, waiting, size);
+}
+
 void log_finish(usec_t timeout) {
         usec_t deadline = clock_monotonic() + timeout;
 

@@ -90,6 +90,13 @@ size_t log_flush(void);
 /* The same but waits, for at most TIMEOUT: the last words of a program that ends. */
 void log_finish(usec_t timeout);
 
+/* What still waits, for another log that is to go on with it: the rest of a line perhaps, then whole lines. Valid until
+ * the next line. */
+const char *log_waiting(void);
+size_t log_waiting_size(void);
+
+/* Goes on with what another log has left, before anything else is written. */
+void log_continue(const char *waiting, size_t size);
 /* Adds what text has for an event after time and level: "service: message key=value …". Nothing in the message or a
  * value can end the line, or reach a terminal as anything but text. */
 void log_format_body(struct buf *out, const char *message, const struct log_field *fields);

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define OBJECT "org.sockbroker", "/org/sockbroker", "org.sockbroker.Manager"
+
 static int no_answer(const char *path, int error) {
         fprintf(stderr, "broker: no broker answers at %s: %s\n", path, err_text(error));
         return EXIT_FAILURE;
@@ -68,8 +70,11 @@ static int say_failure(const struct call *call, const sd_bus_error *error, int r
         }
         /* An error that the broker has sent has a text of its own; one of the connection has not. */
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN || r == -EPERM)
-                if (!error->name || strncmp(error->name, "org.sockbroker.", 15) != 0)
-                        return no_answer(path, r);
+                if (!error->name || strncmp(error->name, "org.sockbroker.", 15) != 0) {
+                        if (call->lost)
+                                *call->lost = true;
+                        return call->lost ? EXIT_FAILURE : no_answer(path, r);
+                }
         text_add_safe_lines(&text, error->message ? error->message : err_text(r), text_is_utf8());
         fprintf(stderr, "broker: %s\n", buf_text(&text));
         return EXIT_FAILURE;
@@ -100,8 +105,7 @@ int call_do(const struct call *call, sd_bus_error *error, sd_bus_message **ret) 
         AUTO(sd_bus_error_free) sd_bus_error own = SD_BUS_ERROR_NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(call->bus, &message, "org.sockbroker", "/org/sockbroker",
-                                           "org.sockbroker.Manager", call->method);
+        r = sd_bus_message_new_method_call(call->bus, &message, OBJECT, call->method);
         if (r >= 0 && call->name)
                 r = sd_bus_message_append(message, "s", call->name);
         if (r >= 0)
@@ -116,6 +120,32 @@ int call_do(const struct call *call, sd_bus_error *error, sd_bus_message **ret) 
                 return EXIT_FAILURE;
         }
         return say_failure(call, &own, r);
+}
+
+static int get_property(const struct call *call, sd_bus_error *error, char type, void *ret) {
+        int r = wait_until_ready(call);
+
+        if (r < 0)
+                return r;
+        if (type == 's')
+                return sd_bus_get_property_string(call->bus, OBJECT, call->name, error, ret);
+        return sd_bus_get_property_trivial(call->bus, OBJECT, call->name, error, type, ret);
+}
+
+static int say_property(sd_bus *bus, const char *property, char type, void *ret) {
+        const struct call call = {.bus = bus, .name = property};
+        AUTO(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = get_property(&call, &error, type, ret);
+
+        return r < 0 ? say_failure(&call, &error, r) : 0;
+}
+
+int call_get_number(sd_bus *bus, const char *property, uint32_t *ret) {
+        return say_property(bus, property, 'u', ret);
+}
+
+int call_get_text(sd_bus *bus, const char *property, char **ret) {
+        return say_property(bus, property, 's', ret);
 }
 
 int call_misunderstood(int r) {

@@ -3,6 +3,7 @@
 
 #include "base/defs.h"
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 struct client_options;
@@ -27,11 +28,17 @@ struct call {
         const char *method; /* of org.sockbroker.Manager */
         const char *name;   /* its argument; NULL: it has none */
         usec_t timeout;     /* 0: none */
+        bool *lost;         /* set, and nothing said, where the connection ended without an answer; NULL: say it */
 };
 
 /* Calls it. Returns 0, with the reply if RET is not NULL, or the exit status; ERROR, if it is not NULL, gets the
  * error of the broker, which then is not said. */
 int call_do(const struct call *call, sd_bus_error *error, sd_bus_message **ret);
+
+/* Asks for the number, or the text, that the manager has as its property PROPERTY; that of the text is the caller's.
+ * Returns 0 or the exit status. */
+int call_get_number(sd_bus *bus, const char *property, uint32_t *ret);
+int call_get_text(sd_bus *bus, const char *property, char **ret);
 
 /* Says what an answer that is no answer means. Returns the exit status. */
 int call_misunderstood(int r);

@@ -14,14 +14,15 @@
 
 #define UPGRADE_TIMEOUT (30 * USEC_PER_SEC)
 
-/* Asks once, on a connection of its own: a broker that is upgraded meanwhile answers the next time. */
-static int ask(const struct client_options *options, struct view *ret) {
+/* Asks once, on a connection of its own. LOST as in struct call. */
+static int ask_once(const struct client_options *options, bool *lost, struct view *ret) {
         AUTO(call_closep) sd_bus *bus = NULL;
         AUTO(call_messagep) sd_bus_message *reply = NULL;
         struct call call = {
                 .method = options->name ? "GetService" : "ListServices",
                 .name = options->name,
                 .timeout = options->timeout ? options->timeout : CALL_ANSWER_TIMEOUT,
+                .lost = lost,
         };
         int r = call_connect(options, &bus);
 
@@ -34,6 +35,14 @@ static int ask(const struct client_options *options, struct view *ret) {
         r = view_read(take_ptr(reply), ret);
         ret->full = options->name;
         return r < 0 ? call_misunderstood(r) : 0;
+}
+
+/* A broker that is upgraded just then answers the next time. */
+static int ask(const struct client_options *options, struct view *ret) {
+        bool lost = false;
+        int r = ask_once(options, &lost, ret);
+
+        return lost ? ask_once(options, NULL, ret) : r;
 }
 
 static void add_view(const struct client_options *options, const struct view *view, const struct terminal *terminal,
@@ -207,26 +216,38 @@ static int wait_for_end(sd_bus *bus) {
         return EXIT_FAILURE;
 }
 
-int client_upgrade(const struct client_options *options) {
-        AUTO(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        AUTO(call_closep) sd_bus *bus = NULL, *next = NULL;
+/* Who answers now is another one than before. */
+static int print_successor(const struct client_options *options, uint32_t upgrades_before) {
+        AUTO(call_closep) sd_bus *bus = NULL;
         AUTO(freep) char *version = NULL;
+        uint32_t upgrades = 0;
         int r = call_connect(options, &bus);
 
         if (r == 0)
-                r = call_do(&(struct call){.bus = bus, .method = "Upgrade", .timeout = options->timeout}, NULL, NULL);
+                r = call_get_number(bus, "Upgrades", &upgrades);
         if (r == 0)
-                r = wait_for_end(bus);
-        if (r == 0)
-                r = call_connect(options, &next);
+                r = call_get_text(bus, "Version", &version);
         if (r != 0)
                 return r;
-        r = sd_bus_get_property_string(next, "org.sockbroker", "/org/sockbroker", "org.sockbroker.Manager", "Version",
-                                       &error, &version);
-        if (r < 0) {
-                fprintf(stderr, "broker: the new broker does not answer: %s\n", error.message ? error.message : "");
+        if (upgrades == upgrades_before) {
+                fprintf(stderr,
+                        "broker: the new binary could not be executed, the old one goes on; its log says why\n");
                 return EXIT_FAILURE;
         }
         printf("sockbroker %s has taken over\n", version);
         return 0;
+}
+
+int client_upgrade(const struct client_options *options) {
+        AUTO(call_closep) sd_bus *bus = NULL;
+        uint32_t upgrades = 0;
+        int r = call_connect(options, &bus);
+
+        if (r == 0)
+                r = call_get_number(bus, "Upgrades", &upgrades);
+        if (r == 0)
+                r = call_do(&(struct call){.bus = bus, .method = "Upgrade", .timeout = options->timeout}, NULL, NULL);
+        if (r == 0)
+                r = wait_for_end(bus);
+        return r == 0 ? print_successor(options, upgrades) : r;
 }

@@ -154,6 +154,15 @@ static void check_reset(struct decoder *dec, struct record *record, enum service
                             check_key(banner)->name, check_key(banner)->name);
 }
 
+static int read_file(const struct decoder *dec, const char *path, struct buf *ret, struct buf *why) {
+        const struct kept_answer *kept = kept_find(dec->kept, KEPT_FILE, path);
+
+        if (!kept)
+                return textfile_read(path, BANNER_SIZE_MAX, ret, why);
+        buf_add(ret, kept->data, kept->size);
+        return 0;
+}
+
 static void read_banner(struct decoder *dec, struct record *record, enum service_key id) {
         struct banner_def *banner = *(struct banner_def **)key_field(check_key(id), record->def);
         AUTO(buf_deinit) struct buf text = BUF_NULL;
@@ -163,7 +172,7 @@ static void read_banner(struct decoder *dec, struct record *record, enum service
         if (!is_there(record, id) || strncmp(banner->text, BANNER_FILE, strlen(BANNER_FILE)) != 0)
                 return;
         path = banner->text + strlen(BANNER_FILE);
-        if (textfile_read(path, BANNER_SIZE_MAX, &text, &why) < 0) {
+        if (read_file(dec, path, &text, &why) < 0) {
                 check_error(dec, record, CHECK_KEY(id), "'%s' %s", quote_text(path).text, buf_text(&why));
                 return;
         }

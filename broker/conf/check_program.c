@@ -229,7 +229,9 @@ void check_variables(struct decoder *dec, struct record *record) {
         check_names(dec, record, SERVICE_PASS_ENVIRONMENT, &def->pass_environment.names);
         if (record->bad[SERVICE_ENV_FILE] || record->bad[SERVICE_ENABLED] || !def->enabled)
                 return;
-        for (size_t i = 0; i < def->env_file.count; i++)
+        if (dec->kept && strlist_copy(&dec->kept->env_file_values, &def->env_file_values) < 0)
+                decode_no_memory(dec, record->name);
+        for (size_t i = 0; i < def->env_file.count && !dec->kept; i++)
                 read_env_file(dec, record, (int)i, &values);
         nameset_deinit(&values.places);
 }

@@ -14,6 +14,7 @@ struct loader {
         struct def_set *set;
         size_t room; /* of set->services */
         struct diag *diag;
+        const struct kept *kept;
         struct nameset names; /* of services */
         struct check check;
         struct mark broker_mark;     /* of the first `broker:` */
@@ -164,7 +165,8 @@ static void read_defaults(struct file_reader *file) {
 }
 
 static void read_document(struct loader *loader, const struct yaml_document *document) {
-        struct file_reader file = {.loader = loader, .dec = {.diag = loader->diag, .file = document->name}};
+        struct file_reader file = {.loader = loader,
+                                   .dec = {.diag = loader->diag, .kept = loader->kept, .file = document->name}};
         const struct decode_target target = {.section = &section_top, .base = &file.top};
 
         decode_section(&file.dec, &target, document->root);
@@ -331,7 +333,12 @@ struct def_set *confdir_load(const struct strlist *paths, struct diag *diag) {
 }
 
 struct def_set *confdir_load_text(const char *name, const struct buf *text, struct diag *diag) {
-        struct loader loader = {.diag = diag};
+        return confdir_load_kept(name, text, NULL, diag);
+}
+
+struct def_set *confdir_load_kept(const char *name, const struct buf *text, const struct kept *kept,
+                                  struct diag *diag) {
+        struct loader loader = {.diag = diag, .kept = kept};
         size_t errors = diag->errors;
 
         if (begin(&loader)) {

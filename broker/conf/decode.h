@@ -2,6 +2,7 @@
  * are, which becomes text only when there is something to report. */
 #pragma once
 
+#include "conf/kept.h"
 #include "conf/schema.h"
 #include "conf/yaml.h"
 
@@ -13,6 +14,7 @@ struct path {
 
 struct decoder {
         struct diag *diag;
+        const struct kept *kept; /* what was asked before, with its answers; NULL: ask */
         const char *file;        /* the name in all marks; NULL for the tables' own defaults */
         const struct path *path; /* of the value being read */
 };

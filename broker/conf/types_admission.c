@@ -274,8 +274,15 @@ static void describe_groups(const struct key *key, struct buf *out) {
         buf_printf(out, "the name or number of a group, or a list such as %s", key->example);
 }
 
-static int find_id(const struct key *key, const char *name, uint32_t *ret) {
-        return key->type == &type_peer_users ? ids_find_user(name, ret) : ids_find_group(name, ret);
+static int find_id(const struct decoder *dec, const struct key *key, const char *name, uint32_t *ret) {
+        bool user = key->type == &type_peer_users;
+        const struct kept_answer *kept = kept_find(dec->kept, user ? KEPT_USER : KEPT_GROUP, name);
+
+        if (kept) {
+                memcpy(ret, kept->data, sizeof(*ret));
+                return 0;
+        }
+        return user ? ids_find_user(name, ret) : ids_find_group(name, ret);
 }
 
 static bool decode_peer_id(struct decoder *dec, const struct key *key, const struct node *node, void *userdata) {
@@ -292,7 +299,7 @@ static bool decode_peer_id(struct decoder *dec, const struct key *key, const str
                 decode_error(dec, node, "'%s' %s", quote_text(text).text, problem);
                 return false;
         }
-        r = find_id(key, text, &id);
+        r = find_id(dec, key, text, &id);
         if (r < 0) {
                 decode_error(dec, node, r == -ENOENT ? "there is no %s '%s'" : "the %s '%s' cannot be looked up", what,
                              quote_text(text).text);

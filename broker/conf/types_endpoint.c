@@ -18,9 +18,24 @@ static bool is_stream(const struct addr_list *addrs) {
         return true;
 }
 
+/* Also looks up hosts. */
+static bool parse(struct decoder *dec, const struct node *node, struct endpoint_def *endpoint) {
+        const struct kept_answer *kept = kept_find(dec->kept, KEPT_ADDRESS, endpoint->address);
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+        if (kept) {
+                endpoint->addrs.items = copy_items(kept->data, 1, kept->size);
+                endpoint->addrs.count = endpoint->addrs.items ? kept->size / sizeof(struct addr) : 0;
+                return endpoint->addrs.items || decode_no_memory(dec, node);
+        }
+        if (addr_parse(endpoint->address, SOCK_STREAM, &endpoint->addrs, &why))
+                return true;
+        decode_error(dec, node, "'%s' %s", quote_text(endpoint->address).text, buf_text(&why));
+        return false;
+}
+
 static bool decode_endpoint(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node);
-        AUTO(buf_deinit) struct buf why = BUF_NULL;
         struct endpoint_def *endpoint = field;
 
         if (!text)
@@ -29,10 +44,8 @@ static bool decode_endpoint(struct decoder *dec, const struct key *key, const st
         endpoint->address = strdup(text);
         if (!endpoint->address)
                 return decode_no_memory(dec, node);
-        if (!addr_parse(text, SOCK_STREAM, &endpoint->addrs, &why)) {
-                decode_error(dec, node, "'%s' %s", quote_text(text).text, buf_text(&why));
+        if (!parse(dec, node, endpoint))
                 return false;
-        }
         if (is_stream(&endpoint->addrs))
                 return true;
         decode_error(dec, node, "'%s' is not a stream socket; write an address such as %s", quote_text(text).text,

@@ -91,9 +91,16 @@ static const struct node *find_value(const struct node *mapping, const char *nam
         return NULL;
 }
 
+/* Also looks up hosts, and names of ports. */
 static bool parse_address(struct decoder *dec, const struct node *node, struct listen_def *listen) {
+        const struct kept_answer *kept = kept_find(dec->kept, KEPT_ADDRESS, listen->address);
         AUTO(buf_deinit) struct buf why = BUF_NULL;
 
+        if (kept) {
+                listen->addrs.items = copy_items(kept->data, 1, kept->size);
+                listen->addrs.count = listen->addrs.items ? kept->size / sizeof(struct addr) : 0;
+                return listen->addrs.items || decode_no_memory(dec, node);
+        }
         if (addr_parse(listen->address, SOCK_STREAM, &listen->addrs, &why))
                 return true;
         decode_error(dec, node, "'%s' %s", quote_text(listen->address).text, buf_text(&why));

@@ -74,8 +74,14 @@ static bool decode_prefix(struct decoder *dec, const struct node *node, struct p
 }
 
 static bool resolve_host(struct decoder *dec, const struct node *node, struct network_def *network) {
+        const struct kept_answer *kept = kept_find(dec->kept, KEPT_HOST, node->text);
         AUTO(buf_deinit) struct buf why = BUF_NULL;
 
+        if (kept) {
+                network->prefixes = copy_items(kept->data, 1, kept->size);
+                network->count = network->prefixes ? kept->size / sizeof(struct prefix) : 0;
+                return network->prefixes || decode_no_memory(dec, node);
+        }
         if (prefix_resolve(node->text, &network->prefixes, &network->count, &why))
                 return true;
         decode_error(dec, node, "'%s' %s", quote_text(node->text).text, buf_text(&why));

@@ -47,20 +47,33 @@ static void clear_proxy(const struct key *key UNUSED, void *field) {
         *proxy = NULL;
 }
 
+/* Also looks up hosts, and names of ports. */
+static bool parse_target(struct decoder *dec, const struct node *node, struct proxy_def *proxy) {
+        const struct kept_answer *kept = kept_find(dec->kept, KEPT_ADDRESS, proxy->text);
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+        if (kept) {
+                proxy->addrs.items = copy_items(kept->data, 1, kept->size);
+                proxy->addrs.count = proxy->addrs.items ? kept->size / sizeof(struct addr) : 0;
+                return proxy->addrs.items || decode_no_memory(dec, node);
+        }
+        if (addr_parse(proxy->text, SOCK_STREAM, &proxy->addrs, &why))
+                return true;
+        decode_error(dec, node, "'%s' %s", quote_text(proxy->text).text, buf_text(&why));
+        return false;
+}
+
 static bool decode_proxy(struct decoder *dec, const struct key *key, const struct node *node, void *field) {
         const char *text = decode_text(dec, key, node), *problem;
         struct proxy_def **proxy = field;
-        AUTO(buf_deinit) struct buf why = BUF_NULL;
 
         if (!text)
                 return false;
         *proxy = calloc(1, sizeof(**proxy));
         if (!*proxy || !((*proxy)->text = strdup(text)))
                 return decode_no_memory(dec, node);
-        if (!addr_parse(text, SOCK_STREAM, &(*proxy)->addrs, &why)) {
-                decode_error(dec, node, "'%s' %s", quote_text(text).text, buf_text(&why));
+        if (!parse_target(dec, node, *proxy))
                 return false;
-        }
         problem = refuse_target(&(*proxy)->addrs.items[0]);
         if (problem)
                 decode_error(dec, node, "'%s' %s", quote_text(text).text, problem);

@@ -16,10 +16,10 @@
  * lost packet does no harm. */
 #define HEADER_PATIENCE (5 * USEC_PER_SEC)
 
-enum arrival_step {
-        STEP_HEADER,
-        STEP_ADMISSION,
-        STEP_SERVICE,
+const char *const arrival_step_names[ARRIVAL_STEP_N] = {
+        [STEP_HEADER] = "header",
+        [STEP_ADMISSION] = "admission",
+        [STEP_SERVICE] = "service",
 };
 
 /* What became of one step; or a negative errno, a shortage. */

@@ -9,6 +9,16 @@
 
 struct service;
 
+/* What is to be done with a connection next (connection->step). */
+enum arrival_step {
+        STEP_HEADER,
+        STEP_ADMISSION,
+        STEP_SERVICE,
+        ARRIVAL_STEP_N,
+};
+
+extern const char *const arrival_step_names[ARRIVAL_STEP_N];
+
 /* Before connections are accepted: false where the program is known to be missing, or a limit holds them back; the
  * service has paused then, with its clients still in the backlog. */
 bool arrival_may_begin(struct service *service);

@@ -98,3 +98,11 @@ int blocklist_add(struct blocklist *list, const struct prefix *source, usec_t un
         list->count++;
         return 1;
 }
+
+void blocklist_each(const struct blocklist *list,
+                    void (*each)(void *userdata, const struct prefix *source, usec_t until), void *userdata) {
+        struct blocked *blocked;
+
+        list_for_each(blocked, &list->order, link)
+                each(userdata, &blocked->source, blocked->until);
+}

@@ -25,5 +25,9 @@ void blocklist_deinit(struct blocklist *list);
 /* Whether ADDRESS lies in a source that is blocked at NOW (monotonic). */
 bool blocklist_has(struct blocklist *list, const struct prefix *address, usec_t now);
 
+/* Calls EACH for all of them, in the order in which they would make room. */
+void blocklist_each(const struct blocklist *list,
+                    void (*each)(void *userdata, const struct prefix *source, usec_t until), void *userdata);
+
 /* Blocks SOURCE until UNTIL; what is there already for longer stays so. Returns 1 when it is new, 0, or -ENOMEM. */
 int blocklist_add(struct blocklist *list, const struct prefix *source, usec_t until);

@@ -223,7 +223,11 @@ static int make_program(struct reload *reload, struct change *change) {
         AUTO(freep) int *fds = calloc(change->port_count + 1, sizeof(*fds));
         AUTO(diag_deinit) struct diag said_already = DIAG_NULL;
         struct program_request request = {
-                .plan = {.base = &manager->base, .def = change->def, .fd_names = names, .fd_count = change->port_count},
+                .plan = {.base = &manager->base,
+                         .def = change->def,
+                         .fd_names = names,
+                         .fd_count = change->port_count,
+                         .kept = change->kept},
                 .service = change->service,
                 .host = &manager->host,
                 .events = &service_handoff_events,
@@ -246,9 +250,19 @@ static int make_program(struct reload *reload, struct change *change) {
 }
 
 int change_make_program(struct service *service, struct program **ret, struct diag *diag) {
+        return change_make_kept_program(service, NULL, ret, diag);
+}
+
+int change_make_kept_program(struct service *service, struct planmake_kept *kept, struct program **ret,
+                             struct diag *diag) {
         struct reload reload = {.manager = service->manager, .diag = diag};
         struct change change = {
-                .def = service->def, .service = service, .ports = service->ports, .port_count = service->port_count};
+                .def = service->def,
+                .service = service,
+                .ports = service->ports,
+                .port_count = service->port_count,
+                .kept = kept,
+        };
         int r;
 
         for (size_t i = 0; i < service->port_count; i++)

@@ -23,7 +23,8 @@ struct change {
         struct port **ports; /* new ones, and old ones marked `stays` */
         size_t port_count;
         size_t port_room;
-        struct program *program; /* NULL for a sensor, which has none */
+        struct program *program;    /* NULL for a sensor, which has none */
+        struct planmake_kept *kept; /* of a service that is there again after an upgrade; NULL: it is new */
         struct access *access;
 };
 
@@ -51,3 +52,7 @@ void change_discard(struct change *change);
 
 /* Makes another program of SERVICE's definition, for the sockets it has. As program_new(). */
 int change_make_program(struct service *service, struct program **ret, struct diag *diag);
+
+/* The same with what was found out for it before the broker was upgraded, KEPT. Its outputs are left closed. */
+int change_make_kept_program(struct service *service, struct planmake_kept *kept, struct program **ret,
+                             struct diag *diag);

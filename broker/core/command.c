@@ -331,6 +331,15 @@ struct command *command_forget(struct command *command) {
         return NULL;
 }
 
+bool command_is_awaited(const struct manager *manager) {
+        const struct command *command;
+
+        list_for_each(command, &manager->commands, link)
+                if (command->done)
+                        return true;
+        return false;
+}
+
 void commands_deinit(struct manager *manager) {
         struct command *command;
 

@@ -2,6 +2,8 @@
  * Most take time (a process has to end, a server has to become ready), so whoever orders is told at the end. */
 #pragma once
 
+#include <stdbool.h>
+
 struct command;
 struct manager;
 
@@ -35,6 +37,9 @@ struct command *command_give(struct manager *manager, const struct command_order
 
 /* Its done() is not called any more; what was begun goes on. NULL is fine; returns NULL. */
 struct command *command_forget(struct command *command);
+
+/* Whether somebody waits to be told of the end of an order. */
+bool command_is_awaited(const struct manager *manager);
 
 extern const char *const command_verb_names[COMMAND_N];
 

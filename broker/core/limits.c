@@ -102,6 +102,18 @@ int limits_take_ticket(struct limits *limits, struct connection *connection, con
         return SOURCE_OK;
 }
 
+const struct prefix *limits_ticket_source(const struct connection *connection) {
+        const struct limits_source *source = connection->ticket;
+
+        return &source->key;
+}
+
+void limits_restore_place(struct limits *limits, struct connection *connection) {
+        assert(!connection->placed);
+        limits->taken++;
+        connection->placed = true;
+}
+
 void limits_return(struct limits *limits, struct connection *connection) {
         struct limits_source *source = connection->ticket;
 

@@ -43,5 +43,11 @@ bool limits_take_place(struct limits *limits, struct connection *connection);
 int limits_take_ticket(struct limits *limits, struct connection *connection, const struct prefix *source,
                        uint32_t limit);
 
+/* Whose ticket CONNECTION has; it has one. */
+const struct prefix *limits_ticket_source(const struct connection *connection);
+
+/* Gives CONNECTION the place that it had before the broker was upgraded, whatever the bound is. */
+void limits_restore_place(struct limits *limits, struct connection *connection);
+
 /* Gives back what CONNECTION has of these. */
 void limits_return(struct limits *limits, struct connection *connection);

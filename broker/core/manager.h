@@ -13,6 +13,9 @@
 /* A start takes a few for a moment, and gives back the connection's (proc/launch.h). */
 #define SPARE_FDS 5
 
+struct state_in;
+struct state_out;
+
 /* Something outside of the services that the `broker:` section is about, and that changes together with them; see
  * core/reload.h. Owned by whoever put it into the manager's list. */
 struct companion {
@@ -22,6 +25,10 @@ struct companion {
         void (*prepare)(struct companion *companion, const struct broker_def *def, struct diag *diag);
         void (*commit)(struct companion *companion);  /* cannot fail */
         void (*discard)(struct companion *companion); /* as if there had been no prepare */
+        /* Its part of an upgrade (core/keep.h), under this name in the state. */
+        const char *name;
+        void (*save)(const struct companion *companion, struct state_out out);
+        void (*restore)(struct companion *companion, struct state_in in);
 };
 
 struct manager {

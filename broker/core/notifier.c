@@ -4,9 +4,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "core/fdstore.h"
+#include "core/keep.h"
 #include "core/manager.h"
 #include "core/serverlife.h"
 #include "core/servicefsm.h"
+#include "handoff/timer.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -42,11 +44,10 @@ static int on_watchdog(sd_event_source *source UNUSED, uint64_t now UNUSED, void
         return 0;
 }
 
-static void arm_watchdog(struct notifier *notifier) {
+static void arm_watchdog_at(struct notifier *notifier, usec_t at) {
         sd_event *event = notifier->program->service->manager->event;
-        usec_t at = usec_add(clock_monotonic(), notifier->watchdog);
 
-        if (notifier->watchdog == USEC_INFINITY) {
+        if (at == USEC_INFINITY) {
                 if (notifier->timer)
                         sd_event_source_set_enabled(notifier->timer, SD_EVENT_OFF);
         } else if (!notifier->timer) {
@@ -55,6 +56,10 @@ static void arm_watchdog(struct notifier *notifier) {
                 sd_event_source_set_time(notifier->timer, at);
                 sd_event_source_set_enabled(notifier->timer, SD_EVENT_ONESHOT);
         }
+}
+
+static void arm_watchdog(struct notifier *notifier) {
+        arm_watchdog_at(notifier, usec_add(clock_monotonic(), notifier->watchdog));
 }
 
 /* A server that has to say when it is ready is not watched before. */
@@ -251,15 +256,24 @@ static int on_message(sd_event_source *source UNUSED, int fd UNUSED, uint32_t ev
 }
 
 int notifier_new(struct program *program, sd_event *event, struct notifier **ret) {
+        struct notifysocket socket = NOTIFYSOCKET_NULL;
+        int r = notifysocket_open(&socket);
+
+        return r < 0 ? r : notifier_adopt(program, event, socket.fd, ret);
+}
+
+int notifier_adopt(struct program *program, sd_event *event, int own_fd, struct notifier **ret) {
         struct notifier *notifier = calloc(1, sizeof(*notifier));
         int r;
 
-        if (!notifier)
+        if (!notifier) {
+                fd_close(own_fd);
                 return err_raise(-ENOMEM);
+        }
         notifier->program = program;
         notifier->watchdog = USEC_INFINITY;
         notifier->socket = NOTIFYSOCKET_NULL;
-        r = notifysocket_open(&notifier->socket);
+        r = notifysocket_adopt(own_fd, &notifier->socket);
         if (r == 0)
                 r = sd_event_add_io(event, &notifier->io, notifier->socket.fd, EPOLLIN, on_message, notifier);
         if (r < 0) {
@@ -296,4 +310,30 @@ void notifier_end(struct notifier *notifier) {
                 ;
         if (notifier->timer)
                 sd_event_source_set_enabled(notifier->timer, SD_EVENT_OFF);
+}
+
+void notifier_save(const struct notifier *notifier, struct state_out out) {
+        state_put_fd(out, "fd", notifier->socket.fd);
+        state_put_usec(out, "watchdog", notifier->watchdog);
+        state_put_usec(out, "watchdog_at", timer_due(notifier->timer));
+        state_put_usec(out, "started_at", notifier->started_at);
+        state_put_flag(out, "ready", notifier->ready);
+        state_put_flag(out, "reloading", notifier->reloading);
+        state_put_flag(out, "stopping", notifier->stopping);
+        state_put_integer(out, "error", notifier->error);
+        state_put_text(out, "status", notifier->status);
+}
+
+void notifier_restore(struct notifier *notifier, struct state_in in) {
+        usec_t at = state_get_usec(in, "watchdog_at");
+
+        notifier->watchdog = state_get_usec(in, "watchdog");
+        notifier->started_at = state_get_usec(in, "started_at");
+        notifier->ready = state_get_flag(in, "ready");
+        notifier->reloading = state_get_flag(in, "reloading");
+        notifier->stopping = state_get_flag(in, "stopping");
+        notifier->error = (int)state_get_integer(in, "error", 0);
+        notifier->status = state_get_text(in, "status");
+        if (at != USEC_INFINITY)
+                arm_watchdog_at(notifier, at);
 }

@@ -25,6 +25,9 @@ struct notifier {
 /* Opens the socket, and watches it. Returns 0 or a negative errno. */
 int notifier_new(struct program *program, sd_event *event, struct notifier **ret);
 
+/* The same with the socket that it had before the broker was upgraded. OWN_FD is consumed. */
+int notifier_adopt(struct program *program, sd_event *event, int own_fd, struct notifier **ret);
+
 /* NULL is fine; returns NULL. */
 struct notifier *notifier_free(struct notifier *notifier);
 

@@ -45,6 +45,12 @@ static int on_sweep(sd_event_source *source, uint64_t now UNUSED, void *userdata
         return 0;
 }
 
+void orphans_look(struct manager *manager) {
+        sd_event_source_set_enabled(manager->sigchld, SD_EVENT_OFF);
+        sd_event_source_set_time_relative(manager->orphan_timer, SWEEP_DELAY);
+        sd_event_source_set_enabled(manager->orphan_timer, SD_EVENT_ONESHOT);
+}
+
 int orphans_watch(struct manager *manager) {
         int r;
 

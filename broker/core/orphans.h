@@ -6,3 +6,6 @@ struct manager;
 
 /* Becomes a subreaper and watches for orphans that end. Returns 0 or a negative errno. */
 int orphans_watch(struct manager *manager);
+
+/* Looks for them soon, though no signal has told of any. */
+void orphans_look(struct manager *manager);

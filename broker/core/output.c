@@ -33,8 +33,7 @@ static int open_append(const char *path) {
         return r < 0 ? r : take_fd(fd);
 }
 
-int output_init(struct output *ret, const struct output_def *def, const char *service, const char *stream,
-                struct buf *why) {
+void output_init_closed(struct output *ret, const struct output_def *def, const char *service, const char *stream) {
         *ret = (struct output){
                 .kind = def->kind,
                 .service = service,
@@ -42,6 +41,11 @@ int output_init(struct output *ret, const struct output_def *def, const char *se
                 .write_fd = -EBADF,
                 .read_fd = -EBADF,
         };
+}
+
+int output_init(struct output *ret, const struct output_def *def, const char *service, const char *stream,
+                struct buf *why) {
+        output_init_closed(ret, def, service, stream);
         if (def->kind != OUTPUT_APPEND)
                 return 0;
         ret->write_fd = open_append(def->path);
@@ -148,6 +152,18 @@ int output_open(struct output *output, sd_event *event) {
         output->read_fd = fds[0];
         output->write_fd = fds[1];
         return 0;
+}
+
+int output_adopt(struct output *output, sd_event *event, int own_read_fd, int own_write_fd, const struct buf *partial) {
+        output->read_fd = own_read_fd;
+        output->write_fd = own_write_fd;
+        if (own_read_fd < 0)
+                return 0;
+        output->partial = calloc(1, sizeof(*output->partial));
+        if (!output->partial)
+                return err_raise(-ENOMEM);
+        buf_add(output->partial, buf_text(partial), partial->size);
+        return err_raise(sd_event_add_io(event, &output->io, own_read_fd, EPOLLIN, output_on_readable, output));
 }
 
 int output_fd(const struct output *output, int null_fd) {

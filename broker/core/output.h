@@ -17,10 +17,17 @@ struct output {
         struct buf *partial; /* a line that has not ended yet; NULL while there is no pipe */
 };
 
+/* Prepares RET for DEF without opening anything. */
+void output_init_closed(struct output *ret, const struct output_def *def, const char *service, const char *stream);
+
 /* Prepares RET for DEF; opens the file of append:. Returns 0, or a negative errno with a sentence in WHY. */
 int output_init(struct output *ret, const struct output_def *def, const char *service, const char *stream,
                 struct buf *why);
 void output_deinit(struct output *output);
+
+/* Takes over what OUTPUT had before the broker was upgraded: the ends of its pipe, or its open file and -EBADF.
+ * Both are consumed. PARTIAL is the beginning of a line. Returns 0 or a negative errno. */
+int output_adopt(struct output *output, sd_event *event, int own_read_fd, int own_write_fd, const struct buf *partial);
 
 /* Makes the pipe, if it takes one and there is none yet. Returns 0 or a negative errno, all of them shortages. */
 int output_open(struct output *output, sd_event *event);

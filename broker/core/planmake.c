@@ -241,7 +241,8 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
         return r;
 }
 
-static int resolve_creds(const struct service_def *def, struct creds *ret, struct diag *diag) {
+static int resolve_creds(const struct planmake_request *planmake, struct creds *ret, struct diag *diag) {
+        const struct service_def *def = planmake->def;
         const struct creds_request request = {
                 .user = def->user,
                 .group = def->group,
@@ -260,9 +261,15 @@ static int resolve_creds(const struct service_def *def, struct creds *ret, struc
         };
         AUTO(buf_deinit) struct buf why = BUF_NULL, path = BUF_NULL;
         enum creds_part part = CREDS_USER;
-        int r = creds_resolve(&request, ret, &part, &why);
         struct mark mark;
+        int r;
 
+        if (planmake->kept) {
+                *ret = *planmake->kept->creds;
+                *planmake->kept->creds = CREDS_NULL;
+                return 0;
+        }
+        r = creds_resolve(&request, ret, &part, &why);
         if (r == 0 || r == -ENOMEM)
                 return r;
         buf_printf(&path, "services.%s.%s", def->name, keys[part]);
@@ -334,7 +341,7 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
         const struct service_def *def = request->def;
         int r;
 
-        r = resolve_creds(def, &plan.creds, diag);
+        r = resolve_creds(request, &plan.creds, diag);
         plan.creds.drop_ambient = request->base->has_ambient;
         if (r == 0)
                 r = make_argv(request, &plan);
@@ -344,7 +351,9 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
                 r = make_rlimits(request, &plan);
         if (r == 0)
                 r = planrights_make(def, &plan, diag);
-        if (r == 0 && def->command.count > 0)
+        if (request->kept)
+                plan.path = take_ptr(request->kept->path);
+        if (r == 0 && def->command.count > 0 && !request->kept)
                 r = find_program(def, &plan, diag);
         if (r == 0 && def->working_dir && !(plan.working_dir = strdup(def->working_dir)))
                 r = err_raise(-ENOMEM);

@@ -19,12 +19,20 @@ struct planmake_base {
 int planmake_base_init(struct planmake_base *ret);
 void planmake_base_deinit(struct planmake_base *base);
 
+/* What was found out for a plan before the broker was upgraded. */
+struct planmake_kept {
+        struct creds *creds; /* taken over by the plan */
+        char *path;          /* of the program, taken over likewise; NULL: it was not found */
+        int notify_fd;       /* of its notify socket, likewise, for core/program; -EBADF: it had none */
+};
+
 struct planmake_request {
         const struct planmake_base *base; /* outlives the plan */
         const struct service_def *def;
         const char *const *fd_names; /* of the sockets, in their order */
         size_t fd_count;
-        const char *notify_socket; /* for NOTIFY_SOCKET; NULL: there is none */
+        const char *notify_socket;  /* for NOTIFY_SOCKET; NULL: there is none */
+        struct planmake_kept *kept; /* NULL: ask */
 };
 
 /* Makes the plan of REQUEST. What is wrong with the definition goes to DIAG: then -EINVAL. Otherwise 0 or -ENOMEM. A

@@ -189,6 +189,34 @@ int port_open(sd_event *event, const struct port_request *request, struct port *
         return 0;
 }
 
+int port_reopen(sd_event *event, const struct port *like, int own_fd, struct port **ret) {
+        struct port *port = calloc(1, sizeof(*port));
+        int r;
+
+        if (!port) {
+                fd_close(own_fd);
+                return err_raise(-ENOMEM);
+        }
+        port->service = like->service;
+        port->def = like->def;
+        port->name = like->def->name;
+        port->addr = like->addr;
+        port->inherited = like->inherited;
+        port->fd = own_fd;
+        port->file = like->file;
+        port->shared = like->shared;
+        port->listen_index = port->next_listen_index = like->listen_index;
+        port->burst = 1;
+        r = port_ask_bound(port);
+        if (r == 0)
+                r = sd_event_add_io(event, &port->io, own_fd, listen_events(&port->addr, own_fd), port_on_readable,
+                                    port);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(port->io, SD_EVENT_OFF);
+        *ret = port;
+        return r < 0 ? err_raise(r) : 0;
+}
+
 int port_begin(struct port *port, struct buf *why) {
         int r;
 
@@ -309,7 +337,7 @@ void port_give_way(struct port *port) {
         port_open_up(port);
 }
 
-void port_restore(struct port *port) {
+void port_take_back(struct port *port) {
         port->stays = port->yields = false;
         strlist_deinit(&port->old_links);
         if (addr_has_path(&port->addr))

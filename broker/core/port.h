@@ -48,6 +48,10 @@ struct port_request {
 };
 int port_open(sd_event *event, const struct port_request *request, struct port **ret, struct buf *why);
 
+/* Makes a port of OWN_FD that was one before the broker was upgraded: LIKE says what is to be known about it. Not
+ * watched yet. Returns 0 or a negative errno. */
+int port_reopen(sd_event *event, const struct port *like, int own_fd, struct port **ret);
+
 /* Listens where port_open() has left that. As port_open(). */
 int port_begin(struct port *port, struct buf *why);
 
@@ -78,7 +82,7 @@ void port_give_way(struct port *port);
 
 /* Takes that back: definitions do not change after all. What others have done to its symlinks meanwhile is undone,
  * too. */
-void port_restore(struct port *port);
+void port_take_back(struct port *port);
 
 /* Watches it for traffic, or stops. Idempotent. */
 int port_watch(struct port *port, bool on);

@@ -108,6 +108,18 @@ static int make_relay(struct program *program, const struct service_def *def) {
         return 0;
 }
 
+/* Of a generation that connects to nobody any more. */
+static int make_retired_relay(struct program *program, enum handoff_type type) {
+        if (type != HANDOFF_TYPE_RELAY)
+                return 0;
+        program->relay = calloc(1, sizeof(*program->relay));
+        if (!program->relay)
+                return err_raise(-ENOMEM);
+        program->relay->setup.connection_timeout = program->relay->setup.start_timeout = USEC_INFINITY;
+        program->relay->setup.idle_stop = USEC_INFINITY;
+        return 0;
+}
+
 void program_set_policy(struct program *program, const struct service_def *def) {
         const struct process_policy policy = policy_of(def);
 
@@ -116,7 +128,13 @@ void program_set_policy(struct program *program, const struct service_def *def) 
         handoff_set_policy(program->handoff, &policy);
 }
 
-static int open_handoff(struct program *program, const struct program_request *request) {
+static enum handoff_type type_of(const struct service_def *def) {
+        if (def->wait)
+                return HANDOFF_TYPE_LISTENERS;
+        return def->proxy ? HANDOFF_TYPE_RELAY : HANDOFF_TYPE_SPAWN;
+}
+
+static int open_handoff(struct program *program, const struct program_request *request, enum handoff_type type) {
         const struct service_def *def = request->plan.def;
         const struct handoff_setup setup = {
                 .host = request->host,
@@ -134,21 +152,22 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .userdata = program,
         };
 
-        return handoff_open(def->wait    ? HANDOFF_TYPE_LISTENERS
-                            : def->proxy ? HANDOFF_TYPE_RELAY
-                                         : HANDOFF_TYPE_SPAWN,
-                            &setup, &program->handoff);
+        return handoff_open(type, &setup, &program->handoff);
+}
+
+static const struct output_def *stdout_of(const struct service_def *def) {
+        static const struct output_def socket = {.kind = OUTPUT_SOCKET};
+
+        return def->handoff == HANDOFF_STDIO ? &socket : &def->stdout_to;
 }
 
 /* Opens what the program's output goes to; a file that cannot be opened is the definition's fault. */
 static int open_outputs(struct program *program, const struct service_def *def, struct diag *diag) {
-        const struct output_def socket = {.kind = OUTPUT_SOCKET};
         AUTO(buf_deinit) struct buf why = BUF_NULL, path = BUF_NULL;
         const char *key = "stdout";
         int r;
 
-        r = output_init(&program->out, def->handoff == HANDOFF_STDIO ? &socket : &def->stdout_to,
-                        program->service->name, key, &why);
+        r = output_init(&program->out, stdout_of(def), program->service->name, key, &why);
         if (r == 0) {
                 key = "stderr";
                 r = output_init(&program->err, &def->stderr_to, program->service->name, key, &why);
@@ -160,12 +179,26 @@ static int open_outputs(struct program *program, const struct service_def *def, 
         return -EINVAL;
 }
 
+static void close_outputs(struct program *program, const struct service_def *def) {
+        output_init_closed(&program->out, stdout_of(def), program->service->name, "stdout");
+        output_init_closed(&program->err, &def->stderr_to, program->service->name, "stderr");
+}
+
+/* That of before an upgrade, whose name its server knows, or a new one. */
+static int open_notifier(struct program *program, struct planmake_kept *kept) {
+        sd_event *event = program->service->manager->event;
+
+        if (kept && kept->notify_fd >= 0)
+                return notifier_adopt(program, event, take_fd(kept->notify_fd), &program->notifier);
+        return notifier_new(program, event, &program->notifier);
+}
+
 static int make_plan(struct program *program, const struct planmake_request *request, struct diag *diag) {
         struct planmake_request complete = *request;
         int r;
 
         if (service_def_is_supervised(request->def)) {
-                r = notifier_new(program, program->service->manager->event, &program->notifier);
+                r = open_notifier(program, request->kept);
                 if (r < 0)
                         return r;
                 complete.notify_socket = program->notifier->socket.name;
@@ -173,9 +206,9 @@ static int make_plan(struct program *program, const struct planmake_request *req
         return planmake(&complete, &program->plan, diag);
 }
 
-int program_new(const struct program_request *request, struct program **ret, struct diag *diag) {
+/* Without a plan, outputs and a handoff. */
+static int program_new_bare(const struct program_request *request, struct program **ret) {
         struct program *program = calloc(1, sizeof(*program));
-        int r;
 
         if (!program)
                 return err_raise(-ENOMEM);
@@ -191,15 +224,51 @@ int program_new(const struct program_request *request, struct program **ret, str
         }
         if (request->listener_count > 0)
                 memcpy(program->listeners, request->listeners, request->listener_count * sizeof(*program->listeners));
+        *ret = program;
+        return 0;
+}
+
+int program_new(const struct program_request *request, struct program **ret, struct diag *diag) {
+        struct program *program = NULL;
+        int r;
+
+        r = program_new_bare(request, &program);
+        if (r < 0)
+                return r;
         r = make_plan(program, &request->plan, diag);
         if (r == 0)
                 r = make_store(program, &request->plan);
-        if (r == 0)
+        if (r == 0 && request->plan.kept)
+                close_outputs(program, request->plan.def);
+        else if (r == 0)
                 r = open_outputs(program, request->plan.def, diag);
         if (r == 0)
                 r = make_relay(program, request->plan.def);
         if (r == 0)
-                r = open_handoff(program, request);
+                r = open_handoff(program, request, type_of(request->plan.def));
+        if (r < 0) {
+                program_free(program);
+                return r;
+        }
+        *ret = program;
+        return 0;
+}
+
+int program_new_retired(const struct program_request *request, enum handoff_type type, struct program **ret) {
+        const struct output_def log = {.kind = OUTPUT_LOG};
+        struct program *program = NULL;
+        int r;
+
+        r = program_new_bare(request, &program);
+        if (r < 0)
+                return r;
+        output_init_closed(&program->out, &log, request->service->name, "stdout");
+        output_init_closed(&program->err, &log, request->service->name, "stderr");
+        r = make_retired_relay(program, type);
+        if (r == 0)
+                r = open_handoff(program, request, type);
+        if (r == 0 && request->plan.kept && request->plan.kept->notify_fd >= 0)
+                r = open_notifier(program, request->plan.kept);
         if (r < 0) {
                 program_free(program);
                 return r;

@@ -37,8 +37,12 @@ struct program_request {
         size_t listener_count;
 };
 
-/* Makes everything ready that a start needs. What is wrong with the definition goes to DIAG: then -EINVAL. */
+/* Makes everything ready that a start needs. What is wrong with the definition goes to DIAG: then -EINVAL. With
+ * plan.kept, its outputs are left to output_adopt(). */
 int program_new(const struct program_request *request, struct program **ret, struct diag *diag);
+
+/* Makes one that starts nothing any more: a home for processes that were started before the broker was upgraded. */
+int program_new_retired(const struct program_request *request, enum handoff_type type, struct program **ret);
 
 /* Ends it, once no process is left: closes all it has, and frees it, or leaves that to program_sweep() where a child
  * on its way to exec may still read its plan. NULL is fine; returns NULL. */

@@ -55,6 +55,23 @@ static int on_timer(sd_event_source *source, uint64_t now UNUSED, void *userdata
         return 0;
 }
 
+static void arm_timer(struct service *service) {
+        struct refusals *refusals = service->refusals;
+
+        if (!refusals->timer) {
+                sd_event_add_time_relative(service->manager->event, &refusals->timer, CLOCK_MONOTONIC, TELL_INTERVAL, 0,
+                                           on_timer, service);
+                return;
+        }
+        sd_event_source_set_time_relative(refusals->timer, TELL_INTERVAL);
+        sd_event_source_set_enabled(refusals->timer, SD_EVENT_ONESHOT);
+}
+
+void refusals_resume(struct service *service) {
+        if (refusals_total(service->refusals) > service->refusals->told)
+                arm_timer(service);
+}
+
 /* The first one is told at once; those of the next ten seconds together. */
 static void tell(struct service *service, const struct connection *connection, enum refusal reason) {
         struct refusals *refusals = service->refusals;
@@ -74,13 +91,7 @@ static void tell(struct service *service, const struct connection *connection, e
                              LOG_STRING("limit", refusal_names[reason])),
                   "connection refused");
         refusals->told = refusals_total(refusals);
-        if (!refusals->timer) {
-                sd_event_add_time_relative(service->manager->event, &refusals->timer, CLOCK_MONOTONIC, TELL_INTERVAL, 0,
-                                           on_timer, service);
-                return;
-        }
-        sd_event_source_set_time_relative(refusals->timer, TELL_INTERVAL);
-        sd_event_source_set_enabled(refusals->timer, SD_EVENT_ONESHOT);
+        arm_timer(service);
 }
 
 void refusal_end(struct service *service, struct connection *own_connection, enum refusal reason) {

@@ -35,6 +35,9 @@ struct refusals {
 
 struct refusals *refusals_free(struct refusals *refusals);
 
+/* After the broker was upgraded: those that were not told yet will be. */
+void refusals_resume(struct service *service);
+
 /* How many there were for REASON. REFUSALS may be NULL. */
 static inline uint64_t refusals_count(const struct refusals *refusals, enum refusal reason) {
         return refusals ? refusals->counts[reason] : 0;

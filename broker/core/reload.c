@@ -158,7 +158,7 @@ static void dismiss_missing(struct reload *reload, struct reload_report *report)
 /* From this many sockets on, a copy of the descriptor table for every start costs more than the wait it saves. */
 #define MANY_PORTS 100
 
-static void choose_table(struct manager *manager) {
+void reload_choose_table(struct manager *manager) {
         struct service *service;
         size_t ports = 0;
 
@@ -195,7 +195,7 @@ static void commit(struct reload *reload, struct reload_report *report) {
                 else
                         commit_change(reload, change);
         }
-        choose_table(reload->manager);
+        reload_choose_table(reload->manager);
         list_for_each(companion, &reload->manager->companions, link)
                 companion->commit(companion);
         free(reload->changes);
@@ -271,7 +271,7 @@ static void discard(struct reload *reload) {
                 change_discard(&reload->changes[i]);
         list_for_each(service, &reload->manager->services, link)
                 for (size_t i = 0; i < service->port_count; i++)
-                        port_restore(service->ports[i]);
+                        port_take_back(service->ports[i]);
         free(reload->changes);
 }
 
@@ -312,7 +312,7 @@ bool reload_reopen(struct manager *manager, struct service *const *services, siz
         }
         for (size_t i = 0; i < reload.count; i++)
                 commit_change(&reload, &reload.changes[i]);
-        choose_table(manager);
+        reload_choose_table(manager);
         free(reload.changes);
         for (size_t i = 0; i < count; i++)
                 servicefsm_post(services[i], SERVICE_EV_RESUME);

@@ -31,6 +31,9 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
 /* Reads PATHS and applies them; logs what came of it, and tells it in RET. */
 enum reload_outcome reload_from(struct manager *manager, const struct strlist *paths, struct reload_report *ret);
 
+/* Whether programs are started with a table of descriptors that is shared at first, by how many sockets there are. */
+void reload_choose_table(struct manager *manager);
+
 /* Makes the plan of every service of SET, without sockets, only to see whether it can be made: for `broker check`. */
 void reload_check(const struct def_set *set, struct diag *diag);
 

@@ -40,6 +40,7 @@ enum service_pause {
         PAUSE_PROGRAM,  /* the program is missing or cannot be started */
         PAUSE_RATE,     /* cps */
         PAUSE_LOAD,     /* max_load */
+        SERVICE_PAUSE_N,
 };
 
 /* What comes after SERVICE_STOPPING. */

@@ -16,6 +16,11 @@
 #include <assert.h>
 #include <errno.h>
 
+const char *const service_pause_names[SERVICE_PAUSE_N] = {
+        [PAUSE_NONE] = "none",       [PAUSE_SHORTAGE] = "shortage", [PAUSE_TRIGGER] = "trigger_limit",
+        [PAUSE_PROGRAM] = "program", [PAUSE_RATE] = "cps",          [PAUSE_LOAD] = "max_load",
+};
+
 const char *const service_state_names[SERVICE_STATE_N] = {
         [SERVICE_STOPPED] = "bound",     [SERVICE_LISTENING] = "listening", [SERVICE_FULL] = "full",
         [SERVICE_STARTING] = "starting", [SERVICE_RUNNING] = "running",     [SERVICE_REPLACING] = "replacing",
@@ -42,8 +47,7 @@ static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *u
         return 0;
 }
 
-void servicefsm_arm_timer(struct service *service, usec_t delay) {
-        usec_t at = usec_add(clock_monotonic(), delay);
+static void arm_timer_at(struct service *service, usec_t at) {
         int r;
 
         if (service->timer) {
@@ -54,6 +58,10 @@ void servicefsm_arm_timer(struct service *service, usec_t delay) {
         r = sd_event_add_time(service->manager->event, &service->timer, CLOCK_MONOTONIC, at, 0, on_timer, service);
         if (r < 0)
                 log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service)), "cannot set a timer: %s", err_text(r));
+}
+
+void servicefsm_arm_timer(struct service *service, usec_t delay) {
+        arm_timer_at(service, usec_add(clock_monotonic(), delay));
 }
 
 /* Every state begins without a timer, without its ports watched, and without waiting for what ran short. */
@@ -380,4 +388,12 @@ void servicefsm_on_ended(struct service *service, const struct process_end *end,
                 }
         }
         servicefsm_post(service, SERVICE_EV_ENDED);
+}
+
+int servicefsm_restore(struct service *service, usec_t timer_at) {
+        if (service->state == SERVICE_PAUSED && service->pause == PAUSE_SHORTAGE)
+                list_append(&service->manager->short_services, &service->short_link);
+        if (timer_at != USEC_INFINITY)
+                arm_timer_at(service, timer_at);
+        return service->state == SERVICE_LISTENING ? service_watch_ports(service, true) : 0;
 }

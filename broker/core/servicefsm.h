@@ -39,7 +39,12 @@ void servicefsm_pause_for_program(struct service *service, int error);
 /* The same for a limit that holds its clients back: REFUSAL_RATE or REFUSAL_LOAD. */
 void servicefsm_pause_for_limit(struct service *service, enum refusal limit);
 
+/* Goes on in the state that SERVICE was in before the broker was upgraded; all it has is there again. Returns 0, or the
+ * negative errno of a socket that cannot be watched. */
+int servicefsm_restore(struct service *service, usec_t timer_at);
+
 /* For the test that walks the table: what the cell does, as an opaque pointer; NULL where it cannot happen. */
 const void *servicefsm_cell(enum service_state state, enum service_event event);
 
 extern const char *const service_state_names[SERVICE_STATE_N];
+extern const char *const service_pause_names[SERVICE_PAUSE_N];

@@ -62,6 +62,7 @@ static usec_t until_of(const struct service *service) {
 static void explain_pause(const struct service *service, struct buf *out) {
         switch (service->pause) {
         case PAUSE_NONE:
+        case SERVICE_PAUSE_N:
                 return;
         case PAUSE_SHORTAGE:
                 if (shortage_is(service->pause_error))

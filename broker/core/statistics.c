@@ -56,8 +56,12 @@ void statistics_log_processes(struct manager *manager) {
 
         list_for_each(process, &manager->host.running, host_link) {
                 const struct handoff *handoff = process->userdata;
-                const struct program *program = handoff->setup.userdata;
+                const struct program *program;
 
+                /* The broker's own. */
+                if (!handoff_owns(process))
+                        continue;
+                program = handoff->setup.userdata;
                 if (process->connection)
                         connection_format_peer(process->connection, peer);
                 log_event(LOG_LEVEL_INFO,

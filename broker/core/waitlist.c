@@ -110,6 +110,10 @@ static void put_idle(struct waiter *waiter) {
 }
 
 int waitlist_add(struct waitlist *list, struct service *service, struct connection *connection) {
+        return waitlist_add_until(list, service, connection, clock_monotonic() + list->patience);
+}
+
+int waitlist_add_until(struct waitlist *list, struct service *service, struct connection *connection, usec_t late_at) {
         struct waiter *waiter = take_idle(list);
         int r;
 
@@ -122,7 +126,7 @@ int waitlist_add(struct waitlist *list, struct service *service, struct connecti
         }
         waiter->service = service;
         waiter->connection = connection;
-        waiter->late_at = clock_monotonic() + list->patience;
+        waiter->late_at = late_at;
         list_append(&list->waiting, &waiter->link);
         if (list->count++ == 0)
                 arm_timer(list);

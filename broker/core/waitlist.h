@@ -44,5 +44,8 @@ void waitlist_deinit(struct waitlist *list); /* closes and frees the connections
  * negative errno, a shortage. */
 int waitlist_add(struct waitlist *list, struct service *service, struct connection *connection);
 
+/* The same for one that has waited before, and is late at LATE_AT (monotonic); those before it are late earlier. */
+int waitlist_add_until(struct waitlist *list, struct service *service, struct connection *connection, usec_t late_at);
+
 /* Ends that. Returns the connection, which belongs to the caller again. */
 struct connection *waitlist_remove(struct waiter *waiter);

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "core/claim.h"
+#include "core/state.h"
 #include "ctl/buspeer.h"
 
 #include <errno.h>
@@ -136,6 +137,10 @@ static void discard(struct companion *companion) {
         control_socket_close(&bus->next);
 }
 
+static int watch(struct bus *bus) {
+        return sd_event_add_io(bus->setup.manager->event, &bus->io, bus->socket.fd, EPOLLIN, on_connection, bus);
+}
+
 static void switch_sockets(struct bus *bus) {
         int r;
 
@@ -144,7 +149,7 @@ static void switch_sockets(struct bus *bus) {
         bus->next = CONTROL_SOCKET_NULL;
         if (!bus->socket.path)
                 return;
-        r = sd_event_add_io(bus->setup.manager->event, &bus->io, bus->socket.fd, EPOLLIN, on_connection, bus);
+        r = watch(bus);
         if (r < 0) {
                 log_error("control socket: cannot be watched: %s", err_text(r));
                 stop_listening(bus);
@@ -162,9 +167,47 @@ static void commit(struct companion *companion) {
         control_socket_open_up(&bus->socket, claim_is_open_to_others(bus->setup.manager));
 }
 
+static void save(const struct companion *companion, struct state_out out) {
+        const struct bus *bus = container_of(companion, struct bus, companion);
+
+        state_put_usec(out, "started", bus->started);
+        state_put_integer(out, "refused", (int64_t)bus->refused);
+        state_put_integer(out, "last_number", bus->last_number);
+        if (!bus->socket.path)
+                return;
+        state_put_text(out, "path", bus->socket.path);
+        state_put_fd(out, "fd", bus->socket.fd);
+        state_put_integer(out, "device", (int64_t)bus->socket.device);
+        state_put_integer(out, "inode", (int64_t)bus->socket.inode);
+}
+
+static void restore(struct companion *companion, struct state_in in) {
+        struct bus *bus = container_of(companion, struct bus, companion);
+
+        if (state_has(in, "started"))
+                bus->started = state_get_usec(in, "started");
+        bus->refused = (uint64_t)state_get_integer(in, "refused", 0);
+        bus->last_number = (unsigned)state_get_integer(in, "last_number", 0);
+        if (!state_has(in, "path"))
+                return;
+        bus->socket = (struct control_socket){
+                .path = state_get_text(in, "path"),
+                .fd = state_take_fd(in, "fd"),
+                .device = (dev_t)state_get_integer(in, "device", 0),
+                .inode = (ino_t)state_get_integer(in, "inode", 0),
+        };
+        if (!bus->socket.path || bus->socket.fd < 0 || watch(bus) < 0)
+                state_reader_fail(in.reader, "the control socket cannot be taken over");
+}
+
 void bus_init(struct bus *bus, const struct bus_setup *setup) {
         *bus = (struct bus){
-                .companion = {.prepare = prepare, .commit = commit, .discard = discard},
+                .companion = {.prepare = prepare,
+                              .commit = commit,
+                              .discard = discard,
+                              .name = "control",
+                              .save = save,
+                              .restore = restore},
                 .setup = *setup,
                 .socket = CONTROL_SOCKET_NULL,
                 .next = CONTROL_SOCKET_NULL,

@@ -11,6 +11,8 @@
 
 #include <systemd/sd-event.h>
 
+struct upgrade;
+
 struct bus_setup {
         struct manager *manager;     /* borrowed, as all of these */
         const struct strlist *paths; /* of the definitions */
@@ -31,12 +33,9 @@ struct bus {
         unsigned peer_count;
         unsigned last_number; /* of a peer */
         struct rate refused_told;
-        uint64_t refused; /* peers */
-        usec_t started;   /* wall clock */
-        /* Replaces this broker by the program on disk, once the loop has gone on to its next event: 0; or a negative
-         * errno, told in WHY. NULL: it cannot. */
-        int (*upgrade)(void *userdata, struct buf *why);
-        void *upgrade_userdata;
+        uint64_t refused;        /* peers */
+        usec_t started;          /* wall clock */
+        struct upgrade *upgrade; /* borrowed; NULL: it cannot be upgraded */
 };
 
 /* Does not listen yet: the definitions say where. BUS must not move from then on. */

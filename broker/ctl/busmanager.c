@@ -2,6 +2,7 @@
 #include "base/nearest.h"
 #include "ctl/buspeer.h"
 #include "ctl/report.h"
+#include "ctl/upgrade.h"
 
 #include <errno.h>
 #include <string.h>
@@ -153,16 +154,7 @@ static int on_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) 
 }
 
 static int on_upgrade(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        const struct bus *bus = ((const struct bus_peer *)userdata)->bus;
-        AUTO(buf_deinit) struct buf why = BUF_NULL;
-
-        if (!bus->upgrade)
-                return sd_bus_error_set(error, SD_BUS_ERROR_NOT_SUPPORTED, "this broker cannot be upgraded");
-        if (bus->setup.manager->draining)
-                return sd_bus_error_set(error, BUS_ERROR_REFUSED, "the broker is about to end");
-        if (bus->upgrade(bus->upgrade_userdata, &why) < 0)
-                return sd_bus_error_set(error, BUS_ERROR_FAILED, buf_text(&why));
-        return sd_bus_reply_method_return(call, "");
+        return bus_upgrade_begin(userdata, call, error);
 }
 
 static const struct bus *bus_of(void *userdata) {
@@ -189,6 +181,14 @@ static int get_service_count(sd_bus *connection UNUSED, const char *path UNUSED,
                              const char *property UNUSED, sd_bus_message *reply, void *userdata,
                              sd_bus_error *error UNUSED) {
         return sd_bus_message_append(reply, "u", (uint32_t)bus_of(userdata)->setup.manager->service_count);
+}
+
+static int get_upgrades(sd_bus *connection UNUSED, const char *path UNUSED, const char *interface UNUSED,
+                        const char *property UNUSED, sd_bus_message *reply, void *userdata,
+                        sd_bus_error *error UNUSED) {
+        const struct bus *bus = bus_of(userdata);
+
+        return sd_bus_message_append(reply, "u", bus->upgrade ? (uint32_t)upgrade_count(bus->upgrade) : 0U);
 }
 
 static int get_draining(sd_bus *connection UNUSED, const char *path UNUSED, const char *interface UNUSED,
@@ -222,6 +222,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Started", "t", get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Definitions", "as", get_definitions, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("ServiceCount", "u", get_service_count, 0, 0),
+        SD_BUS_PROPERTY("Upgrades", "u", get_upgrades, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Draining", "b", get_draining, 0, 0),
         SD_BUS_VTABLE_END,
 };

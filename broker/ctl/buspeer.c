@@ -18,6 +18,7 @@
 void bus_peer_free(struct bus_peer *peer) {
         bus_orders_forget(peer);
         bus_claims_end(peer);
+        bus_upgrade_forget(peer);
         list_remove(&peer->link);
         peer->bus->peer_count--;
         peer->timer = sd_event_source_disable_unref(peer->timer);
@@ -103,6 +104,9 @@ static int set_up(struct bus_peer *peer, int fd) {
                 r = sd_bus_set_server(connection, 1, id);
         if (r >= 0)
                 r = sd_bus_set_trusted(connection, 1);
+        /* Who comes from another pid namespace has no pid that the library could check, and would not be let in. */
+        if (r >= 0)
+                r = sd_bus_set_anonymous(connection, 1);
         if (r >= 0)
                 r = sd_bus_set_sender(connection, BUS_NAME);
         if (r >= 0)

@@ -28,9 +28,10 @@ struct bus_peer {
         unsigned order_count;
         struct list claims; /* of services, that end with it */
         unsigned claim_count;
-        struct ucred cred; /* as the kernel says */
-        unsigned number;   /* in its unique name */
-        bool gone;         /* is freed when the loop goes on */
+        sd_bus_message *upgrade_call; /* Upgrade, which is not answered yet; NULL: none */
+        struct ucred cred;            /* as the kernel says */
+        unsigned number;              /* in its unique name */
+        bool gone;                    /* is freed when the loop goes on */
 };
 
 /* Whether all there is is for UID, that is, root or the broker's own user. */
@@ -68,6 +69,10 @@ int bus_append_texts(sd_bus_message *message, const struct strlist *texts);
 int bus_no_service(const struct manager *manager, const char *name, sd_bus_error *error);
 
 void bus_claims_end(struct bus_peer *peer);
+
+/* Upgrade: its answer comes when the new binary has been tried. */
+int bus_upgrade_begin(struct bus_peer *peer, sd_bus_message *call, sd_bus_error *error);
+void bus_upgrade_forget(struct bus_peer *peer);
 
 /* What a peer has ordered (core/command.h). */
 void bus_orders_forget(struct bus_peer *peer);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "core/keep.h"
 
 #include <errno.h>
 #include <string.h>
@@ -130,6 +131,57 @@ void endpoint_close(struct endpoint *endpoint) {
         }
         free(endpoint->items);
         *endpoint = ENDPOINT_NULL;
+}
+
+void endpoint_save(const struct endpoint *endpoint, const struct inherit *inherit, struct state_out out) {
+        struct state_out sockets = state_put_list(out, "sockets");
+
+        for (size_t i = 0; i < endpoint->count; i++) {
+                const struct endpoint_socket *socket = &endpoint->items[i];
+                struct state_out entry = state_add_object(sockets);
+
+                addr_save(&socket->addr, state_put_object(entry, "address"));
+                state_put_integer(entry, "device", (int64_t)socket->file.device);
+                state_put_integer(entry, "inode", (int64_t)socket->file.inode);
+                if (socket->inherited)
+                        state_put_integer(entry, "inherited", socket->inherited - inherit->items);
+                else
+                        state_put_fd(entry, "fd", socket->fd);
+        }
+}
+
+static void take_socket_over(struct endpoint_socket *socket, struct inherit *inherit, struct state_in in) {
+        uint64_t inherited = (uint64_t)state_get_integer(in, "inherited", 0);
+
+        addr_restore(&socket->addr, state_get_object(in, "address"));
+        socket->file.device = (dev_t)state_get_integer(in, "device", 0);
+        socket->file.inode = (ino_t)state_get_integer(in, "inode", 0);
+        if (!state_has(in, "inherited")) {
+                socket->fd = state_take_fd(in, "fd");
+        } else if (inherited < inherit->count) {
+                socket->inherited = &inherit->items[inherited];
+                socket->inherited->taken = true;
+                socket->fd = socket->inherited->fd;
+        }
+        if (socket->fd < 0)
+                state_reader_fail(in.reader, "a socket of the broker's own cannot be taken over");
+}
+
+void endpoint_take_over(struct endpoint *ret, struct inherit *inherit, struct state_in in) {
+        struct state_in sockets = state_get_list(in, "sockets");
+
+        *ret = ENDPOINT_NULL;
+        ret->items = calloc(state_count(sockets) + 1, sizeof(*ret->items));
+        if (!ret->items) {
+                state_reader_fail(in.reader, "memory ran out");
+                return;
+        }
+        for (size_t i = 0; i < state_count(sockets); i++) {
+                struct endpoint_socket *socket = &ret->items[ret->count++];
+
+                socket->fd = -EBADF;
+                take_socket_over(socket, inherit, state_entry(sockets, i));
+        }
 }
 
 void endpoint_format(const struct endpoint_socket *socket, struct buf *out) {

@@ -30,5 +30,9 @@ void endpoint_restore(const struct endpoint *old);
 /* Closes them and removes what they have in the file system. */
 void endpoint_close(struct endpoint *endpoint);
 
+/* For an upgrade (core/keep.h). */
+void endpoint_save(const struct endpoint *endpoint, const struct inherit *inherit, struct state_out out);
+void endpoint_take_over(struct endpoint *ret, struct inherit *inherit, struct state_in in);
+
 /* The address of one of them, with the port the kernel chose; for people. */
 void endpoint_format(const struct endpoint_socket *socket, struct buf *out);

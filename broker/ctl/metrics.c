@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "core/state.h"
 #include "ctl/endpoint.h"
 #include "ctl/pages.h"
 
@@ -231,32 +232,41 @@ static int watch_endpoint(struct metrics_server *server) {
         return 0;
 }
 
-static int server_new(struct metrics *metrics, const struct endpoint_def *def, struct metrics_server **ret,
-                      struct buf *why) {
-        const struct endpoint old = metrics->current ? metrics->current->endpoint : ENDPOINT_NULL;
+static int server_new(struct metrics *metrics, struct endpoint *own_endpoint, struct metrics_server **ret) {
         AUTO(server_freep) struct metrics_server *server = calloc(1, sizeof(*server));
         int r;
 
         if (!server) {
-                buf_add_string(why, "out of memory");
+                endpoint_close(own_endpoint);
                 return err_raise(-ENOMEM);
         }
         server->manager = server->pages.manager = metrics->manager;
         server->reserve_fd = -EBADF;
         list_init(&server->visitors);
-        r = endpoint_open(metrics->manager, def, &old, &server->endpoint, why);
-        if (r < 0)
-                return r;
+        server->endpoint = *own_endpoint;
+        *own_endpoint = ENDPOINT_NULL;
         take_reserve(server);
         r = start_daemon(server);
         if (r == 0)
                 r = watch_endpoint(server);
-        if (r < 0) {
-                buf_printf(why, "cannot be served: %s", err_text(r));
+        if (r < 0)
                 return r;
-        }
         *ret = take_ptr(server);
         return 0;
+}
+
+static int server_open(struct metrics *metrics, const struct endpoint_def *def, struct metrics_server **ret,
+                       struct buf *why) {
+        const struct endpoint old = metrics->current ? metrics->current->endpoint : ENDPOINT_NULL;
+        struct endpoint endpoint = ENDPOINT_NULL;
+        int r = endpoint_open(metrics->manager, def, &old, &endpoint, why);
+
+        if (r < 0)
+                return r;
+        r = server_new(metrics, &endpoint, ret);
+        if (r < 0)
+                buf_printf(why, "cannot be served: %s", err_text(r));
+        return r;
 }
 
 static bool same_endpoint(const struct endpoint_def *a, const struct endpoint_def *b) {
@@ -275,7 +285,7 @@ static void metrics_prepare(struct companion *companion, const struct broker_def
 
         metrics->changes = !same_endpoint(&metrics->manager->broker.metrics, &def->metrics);
         if (metrics->changes && def->metrics.address)
-                r = server_new(metrics, &def->metrics, &metrics->next, &why);
+                r = server_open(metrics, &def->metrics, &metrics->next, &why);
         if (r < 0)
                 diag_error(diag, &def->metrics.mark, "broker.metrics", "%s", buf_text(&why));
 }
@@ -311,10 +321,36 @@ static void metrics_discard(struct companion *companion) {
                 endpoint_restore(&metrics->current->endpoint);
 }
 
+static void metrics_save(const struct companion *companion, struct state_out out) {
+        const struct metrics *metrics = container_of(companion, struct metrics, companion);
+
+        if (metrics->current)
+                endpoint_save(&metrics->current->endpoint, &metrics->manager->inherit, out);
+}
+
+static void metrics_restore(struct companion *companion, struct state_in in) {
+        struct metrics *metrics = container_of(companion, struct metrics, companion);
+        struct endpoint endpoint;
+        int r = 0;
+
+        if (!state_has(in, "sockets"))
+                return;
+        endpoint_take_over(&endpoint, &metrics->manager->inherit, in);
+        if (!state_reader_failed(in.reader))
+                r = server_new(metrics, &endpoint, &metrics->current);
+        if (r < 0)
+                state_reader_fail(in.reader, "metrics cannot be served: %s", err_text(r));
+}
+
 void metrics_init(struct metrics *metrics, struct manager *manager) {
         *metrics = (struct metrics){
                 .manager = manager,
-                .companion = {.prepare = metrics_prepare, .commit = metrics_commit, .discard = metrics_discard},
+                .companion = {.prepare = metrics_prepare,
+                              .commit = metrics_commit,
+                              .discard = metrics_discard,
+                              .name = "metrics",
+                              .save = metrics_save,
+                              .restore = metrics_restore},
         };
         list_append(&manager->companions, &metrics->companion.link);
 }

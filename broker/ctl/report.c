@@ -19,19 +19,18 @@ void report_ready(const struct manager *manager) {
         send_report(&message);
 }
 
-/* With the time that the protocol wants. */
-static void report_reloading(void) {
+void report_reloading(const char *status) {
         AUTO(buf_deinit) struct buf message = BUF_NULL;
 
-        buf_printf(&message, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reading definitions",
-                   (unsigned long long)clock_monotonic());
+        buf_printf(&message, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=%s", (unsigned long long)clock_monotonic(),
+                   status);
         send_report(&message);
 }
 
 enum reload_outcome report_reload(struct manager *manager, const struct strlist *paths, struct reload_report *ret) {
         enum reload_outcome outcome;
 
-        report_reloading();
+        report_reloading("Reading definitions");
         outcome = reload_from(manager, paths, ret);
         report_ready(manager);
         return outcome;

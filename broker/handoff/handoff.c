@@ -5,6 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 
+const char *const handoff_type_names[HANDOFF_TYPE_N] = {
+        [HANDOFF_TYPE_LISTENERS] = "listeners",
+        [HANDOFF_TYPE_SPAWN] = "spawn",
+        [HANDOFF_TYPE_RELAY] = "relay",
+};
+
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = &listeners_ops,
         [HANDOFF_TYPE_SPAWN] = &spawn_ops,
@@ -47,6 +53,10 @@ static void on_process_end(void *userdata, struct process *process) {
         handoff->setup.events->ended(handoff->setup.userdata, handoff, process->end);
 }
 
+bool handoff_owns(const struct process *process) {
+        return process->on_end == on_process_end;
+}
+
 int handoff_start_process(struct handoff *handoff, const struct launch_request *request,
                           struct connection *connection) {
         const struct process_order order = {
@@ -68,6 +78,22 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
         if (connection)
                 connection_close(connection);
         handoff->setup.events->started(handoff->setup.userdata, handoff, process);
+        return 0;
+}
+
+int handoff_restore_process(struct handoff *handoff, const struct process *like, usec_t timer_at) {
+        struct process *process;
+        struct process kept = *like;
+        int r;
+
+        kept.on_ending = on_process_ending;
+        kept.on_end = on_process_end;
+        kept.userdata = handoff;
+        r = process_restore(handoff->setup.host, &kept, timer_at, &process);
+        if (r < 0)
+                return r;
+        list_append(&handoff->processes, &process->link);
+        handoff->process_count++;
         return 0;
 }
 

@@ -22,6 +22,8 @@ enum handoff_type {
 #define HANDOFF_FD_INHERIT (-1) /* the broker's own */
 #define HANDOFF_FD_SOCKET (-2)  /* the socket handed over */
 
+extern const char *const handoff_type_names[HANDOFF_TYPE_N];
+
 struct handoff;
 
 /* What became of a connection that had no process of its own. */
@@ -151,6 +153,10 @@ static inline bool handoff_is_busy(const struct handoff *handoff) {
 /* Returns 0 with a new handoff, or -ENOMEM. */
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret);
 
+/* Makes a process its own again that was so before the broker was upgraded, and the connection that it serves: see
+ * process_restore(). */
+int handoff_restore_process(struct handoff *handoff, const struct process *like, usec_t timer_at);
+
 /* start: boot, for ways that start servers of their own accord. May be called again: only the first call counts. */
 void handoff_boot(struct handoff *handoff);
 
@@ -172,6 +178,9 @@ bool handoff_is_waiting(const struct handoff *handoff);
 
 /* How processes are stopped from now on, those that run already too; max_runtime is for new ones. */
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy);
+
+/* Whether PROCESS belongs to a handoff, which is its userdata then. */
+bool handoff_owns(const struct process *process);
 
 /* Forgets its processes without ending them, and frees the connections they serve: the broker ends. */
 void handoff_abandon(struct handoff *handoff);

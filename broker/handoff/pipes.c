@@ -45,6 +45,19 @@ static struct pipe *pipe_new(void) {
         return pipe;
 }
 
+struct pipe *pipes_adopt(int own_read_fd, int own_write_fd, size_t size) {
+        struct pipe *pipe = malloc(sizeof(*pipe));
+
+        if (!pipe) {
+                fd_close(own_write_fd);
+                fd_close(own_read_fd);
+                return NULL;
+        }
+        *pipe = (struct pipe){.read_fd = own_read_fd, .write_fd = own_write_fd, .size = size};
+        list_init(&pipe->link);
+        return pipe;
+}
+
 struct pipe *pipes_take(struct pipes *pipes) {
         struct pipe *pipe;
 

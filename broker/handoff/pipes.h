@@ -25,5 +25,8 @@ void pipes_deinit(struct pipes *pipes);
 /* An empty pipe, or NULL when there is none to be had: no descriptors, no memory. */
 struct pipe *pipes_take(struct pipes *pipes);
 
+/* One that another binary has made, with SIZE bytes in it. Takes over the descriptors. NULL when memory ran out. */
+struct pipe *pipes_adopt(int own_read_fd, int own_write_fd, size_t size);
+
 /* Takes it back; one that is not empty is closed. NULL is fine; returns NULL. */
 struct pipe *pipes_return(struct pipes *pipes, struct pipe *own_pipe);

@@ -115,6 +115,37 @@ static void remains_keep(struct process_host *host, int own_pidfd, usec_t until)
         host->remains_count++;
 }
 
+void process_host_each_remains(struct process_host *host, void (*each)(void *userdata, int pidfd, usec_t until),
+                               void *userdata) {
+        struct remains *remains;
+        uint64_t until = 0;
+
+        list_for_each(remains, &host->remains, link)
+                if (sd_event_source_get_time(remains->timer, &until) >= 0)
+                        each(userdata, remains->pidfd, until);
+}
+
+int process_host_restore_remains(struct process_host *host, int own_pidfd, usec_t until) {
+        struct remains *remains = calloc(1, sizeof(*remains));
+        int r;
+
+        if (!remains) {
+                fd_close(own_pidfd);
+                return err_raise(-ENOMEM);
+        }
+        list_init(&remains->link);
+        remains->host = host;
+        remains->pidfd = own_pidfd;
+        r = sd_event_add_time(host->event, &remains->timer, CLOCK_MONOTONIC, until, 0, remains_on_timer, remains);
+        if (r < 0) {
+                remains_free(remains);
+                return err_raise(r);
+        }
+        list_append(&host->remains, &remains->link);
+        host->remains_count++;
+        return 0;
+}
+
 void process_host_deinit(struct process_host *host) {
         struct remains *remains;
         struct process *process;
@@ -196,7 +227,9 @@ static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32
         end.pid = process->launched.pid;
         /* Of an adopted process that was settled when it was adopted. */
         if (process->group_pidfd < 0)
-                end.launch_failed = launcher_failure(process->host->launcher, &process->launched, &end.failure);
+                process_note_failure(process);
+        end.launch_failed = process->launch_failed;
+        end.failure = process->failure;
         sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
         process_leave_remains(process);
         if (process->timer)
@@ -221,14 +254,7 @@ static int process_on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED,
         return 0;
 }
 
-static void process_arm_timer(struct process *process, usec_t after) {
-        usec_t at = clock_monotonic() + after;
-
-        if (after == USEC_INFINITY) {
-                if (process->timer)
-                        sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
-                return;
-        }
+static void process_arm_timer_at(struct process *process, usec_t at) {
         if (!process->timer) {
                 sd_event_add_time(process->host->event, &process->timer, CLOCK_MONOTONIC, at, 1, process_on_timer,
                                   process);
@@ -236,6 +262,13 @@ static void process_arm_timer(struct process *process, usec_t after) {
         }
         sd_event_source_set_time(process->timer, at);
         sd_event_source_set_enabled(process->timer, SD_EVENT_ONESHOT);
+}
+
+static void process_arm_timer(struct process *process, usec_t after) {
+        if (after != USEC_INFINITY)
+                process_arm_timer_at(process, usec_add(clock_monotonic(), after));
+        else if (process->timer)
+                sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
 }
 
 static int process_new(struct process_host *host, struct process **ret) {
@@ -263,7 +296,6 @@ static int process_take_idle(struct process_host *host, struct process **ret) {
         return 0;
 }
 
-/* The process runs already, so it must not be lost: without a watch it is ended and waited for at once. */
 static int process_watch(struct process *process) {
         int r;
 
@@ -275,13 +307,20 @@ static int process_watch(struct process *process) {
                 r = sd_event_add_io(process->host->event, &process->exit_source, process->launched.pidfd, EPOLLIN,
                                     process_on_exit, process);
         }
-        if (r >= 0)
+        return r < 0 ? err_raise(r) : 0;
+}
+
+/* The process runs already, so it must not be lost: without a watch it is ended and waited for at once. */
+static int process_watch_or_end(struct process *process) {
+        int r = process_watch(process);
+
+        if (r == 0)
                 return 0;
         kill(process->launched.pid, SIGKILL);
         waitid(P_PIDFD, (id_t)process->launched.pidfd, &(siginfo_t){0}, WEXITED);
         launcher_failure(process->host->launcher, &process->launched, &(struct launch_failure){0});
         process->launched.pidfd = fd_close(process->launched.pidfd);
-        return err_raise(r);
+        return r;
 }
 
 int process_start(struct process_host *host, const struct process_order *order, struct process **ret) {
@@ -293,7 +332,7 @@ int process_start(struct process_host *host, const struct process_order *order, 
                 return r;
         r = launcher_start(host->launcher, order->request, &process->launched);
         if (r == 0)
-                r = process_watch(process);
+                r = process_watch_or_end(process);
         if (r < 0) {
                 process_retire(process);
                 return r;
@@ -310,9 +349,47 @@ int process_start(struct process_host *host, const struct process_order *order, 
         process->on_end = order->on_end;
         process->userdata = order->userdata;
         process->end = NULL;
+        process->launch_failed = false;
         process_arm_timer(process, order->policy.max_runtime);
         *ret = process;
         return 0;
+}
+
+int process_restore(struct process_host *host, const struct process *like, usec_t timer_at, struct process **ret) {
+        struct process *process = NULL;
+        struct process own;
+        int r;
+
+        r = process_take_idle(host, &process);
+        if (r < 0)
+                return r;
+        own = *process;
+        *process = *like;
+        process->host = host;
+        process->exit_source = own.exit_source;
+        process->timer = own.timer;
+        process->end = NULL;
+        /* It is in no list. */
+        list_init(&process->link);
+        list_init(&process->host_link);
+        launcher_disown(&process->launched);
+        r = process_watch(process);
+        if (r < 0) {
+                process->launched.pidfd = process->group_pidfd = -EBADF;
+                process_retire(process);
+                return r;
+        }
+        list_append(&host->running, &process->host_link);
+        if (timer_at != USEC_INFINITY)
+                process_arm_timer_at(process, timer_at);
+        *ret = process;
+        return 0;
+}
+
+void process_note_failure(struct process *process) {
+        if (!process->launch_failed)
+                process->launch_failed =
+                        launcher_failure(process->host->launcher, &process->launched, &process->failure);
 }
 
 /* Its main process has changed: that one, with the group it leads, and the group of the one we started. A number is

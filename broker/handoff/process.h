@@ -39,6 +39,12 @@ struct process *process_host_find(struct process_host *host, pid_t pid);
  * else's by then. Before, there are none, and such members live on. */
 size_t process_host_sweep(struct process_host *host);
 
+/* For an upgrade of the broker: calls EACH for all of them, and makes one again. OWN_PIDFD is consumed. Returns 0 or a
+ * negative errno. */
+void process_host_each_remains(struct process_host *host, void (*each)(void *userdata, int pidfd, usec_t until),
+                               void *userdata);
+int process_host_restore_remains(struct process_host *host, int own_pidfd, usec_t until);
+
 struct process_policy {
         int stop_signal;
         bool process_only;        /* signals are for the process alone, not for its group */
@@ -74,6 +80,8 @@ struct process {
         void (*on_end)(void *userdata, struct process *process);
         void *userdata;
         struct process_end *end; /* valid inside on_end */
+        bool launch_failed;      /* noted by process_note_failure() */
+        struct launch_failure failure;
 };
 
 struct process_end {
@@ -100,6 +108,14 @@ struct process_order {
 
 /* Starts a program and watches it. Returns 0, or a negative errno of launcher_start(). */
 int process_start(struct process_host *host, const struct process_order *order, struct process **ret);
+
+/* Watches a process again that was started before the broker was upgraded. LIKE says what is to be known about it;
+ * its pidfd and its connection belong to the new object, on success. TIMER_AT: when its timer is due; USEC_INFINITY
+ * where it has none. Returns 0 or a negative errno; the process itself is not touched. */
+int process_restore(struct process_host *host, const struct process *like, usec_t timer_at, struct process **ret);
+
+/* Notes why it never became its program, if so, since only this broker process can know. It has not been reaped yet. */
+void process_note_failure(struct process *process);
 
 /* Sends the stop signal, once, to its process group, or to it alone as its policy says; SIGKILL follows when the grace
  * period is over. */

@@ -281,7 +281,7 @@ static void relay_freep(struct relay **relay) {
         *relay = relay_free(*relay);
 }
 
-static int watch_client(struct relay *relay) {
+int relays_watch_client(struct relay *relay) {
         const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
         struct relay_end *end = &relay->ends[RELAY_CLIENT];
         int r;
@@ -299,7 +299,7 @@ static int watch_client(struct relay *relay) {
 /* 0, or the shortage that keeps it from getting on. */
 static int get_on(struct relay *relay) {
         struct relays *relays = relay->relays;
-        int r = watch_client(relay);
+        int r = relays_watch_client(relay);
 
         if (r == 0)
                 r = relayserver_want(relays, relay->since);

@@ -64,6 +64,9 @@ void relays_end(struct relay *relay, enum handoff_outcome outcome, int error);
 /* The target has taken it: bytes may move. */
 void relays_begin(struct relay *relay);
 
+/* Watches its connection, which does not block from now on. 0 or a negative errno. */
+int relays_watch_client(struct relay *relay);
+
 /* What the kernel said of one side of a running relay, or of the client of one that waits. */
 void relays_note(struct relay *relay, enum relay_side side, uint32_t events);
 
@@ -73,6 +76,9 @@ void relays_deliver(struct relays *relays);
 /* relaytarget.c: tries to connect. Afterwards the relay is connecting, running, waiting for the next try, or
  * over. 0, or with SHORT_FAILS a negative errno, a shortage: then it is as it was. */
 int relaytarget_connect(struct relay *relay, bool short_fails);
+
+/* Watches the descriptor that it has of the target. 0 or a negative errno. */
+int relaytarget_watch(struct relay *relay);
 
 /* Goes on with those that wait, when it is time. */
 void relaytarget_run(struct relays *relays, usec_t now);

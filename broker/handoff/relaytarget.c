@@ -130,9 +130,16 @@ static int on_io(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events,
         return 0;
 }
 
+int relaytarget_watch(struct relay *relay) {
+        const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+        struct relay_end *end = &relay->ends[RELAY_TARGET];
+        int r = sd_event_add_io(relay->relays->handoff.setup.host->event, &end->io, end->fd, events, on_io, relay);
+
+        return r < 0 ? err_raise(r) : 0;
+}
+
 /* Returns 0 when it is connecting or has begun, or a negative errno. */
 static int try_address(struct relay *relay, const struct addr *addr) {
-        const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
         struct relay_end *end = &relay->ends[RELAY_TARGET];
         bool at_once;
         int r;
@@ -143,7 +150,7 @@ static int try_address(struct relay *relay, const struct addr *addr) {
         at_once = connect(end->fd, &addr->sockaddr.sa, addr->size) == 0;
         r = at_once || errno == EINPROGRESS ? 0 : -errno;
         if (r == 0)
-                r = sd_event_add_io(relay->relays->handoff.setup.host->event, &end->io, end->fd, events, on_io, relay);
+                r = relaytarget_watch(relay);
         relay->step = RELAY_CONNECTING;
         if (r == 0 && at_once)
                 r = begin(relay);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -320,6 +321,12 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
         launched.generation = slot->generation;
         *ret = launched;
         return 0;
+}
+
+/* Generations are counted from 0, and never come that far. */
+void launcher_disown(struct launched *launched) {
+        launched->slot = 0;
+        launched->generation = UINT_MAX;
 }
 
 bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret) {

@@ -101,6 +101,10 @@ int launcher_start(struct launcher *launcher, const struct launch_request *reque
  * ended, since a failure keeps its slot until then. */
 bool launcher_failure(struct launcher *launcher, const struct launched *launched, struct launch_failure *ret);
 
+/* For a child that another binary has started in this process, before it became this one: its slot is not there any
+ * more, and launcher_failure() says false. */
+void launcher_disown(struct launched *launched);
+
 /* Whether it has become the program. */
 bool launcher_has_execed(struct launcher *launcher, const struct launched *launched);
 
