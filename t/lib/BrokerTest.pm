@@ -124,6 +124,7 @@ sub start {
         }
         close $write;
         $self->{pid} = $pid;
+        $self->{program} = $arg{program};
         $self->{read} = $read;
         $self->{eof} = 0;
         $self->wait_ready if $arg{ready} // 1;
@@ -170,7 +171,7 @@ sub find_pid {
 
         for (1 .. 5) {
                 my $exe = readlink("/proc/$pid/exe") // '';
-                return $pid if $exe eq $BROKER;
+                return $pid if $exe eq ($self->{program} // $BROKER);
                 open my $fh, '<', "/proc/$pid/task/$pid/children" or return $pid;
                 my ($child) = split ' ', <$fh> // '';
                 return $pid unless $child;
