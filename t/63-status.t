@@ -113,7 +113,7 @@ part 'for programs' => sub {
         ($status, $out) = $t->verb(\%utf8, 'status', 'echo', '--json');
         my $one = decode_json($out)->{services};
         is(scalar @$one, 1, 'status NAME --json: one service');
-        is_deeply([sort keys %{ $one->[0] }], [sort @brief, qw(processes start_latency duration)], 'with more keys');
+        is_deeply([sort keys %{ $one->[0] }], [sort @brief, qw(processes start_latency duration ready_latency)], 'with more keys');
         is_deeply([sort keys %{ $one->[0]{processes}[0] }], [sort qw(pid since generation state peer)], 'the keys of processes');
         is_deeply([sort keys %{ $one->[0]{duration} }], [sort qw(count sum classes)], 'the keys of histograms');
         is($one->[0]{duration}{classes}[-1]{up_to}, undef, 'the last class has no bound');
@@ -162,7 +162,9 @@ Y
         $service = $json->();
         is_deeply([@{$service}{qw(state until main_pid watchdog stored_descriptors status_text)}], ['running', undef, $pid, 60, 2, "three of \x{20ac} 5"],
                 'then its process, watchdog, descriptors and status');
+        is($service->{ready_latency}{count}, 1, 'how long it took to be ready');
         my $text = ($t->verb(\%ascii, 'status', 'srv'))[1];
+        like($text, qr/^ +Ready after: 1 measured, mean /m, '... is shown');
         like($text, qr/^ +Status: three of \\xe2\\x82\\xac 5$/m, 'its status for people');
         like($text, qr/^ +Server: process $pid, watchdog 1min\n +Stored: 2 descriptors$/m, '... and the rest');
         my $next = $say->('daemon');

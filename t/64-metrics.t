@@ -4,11 +4,13 @@ use strict;
 use warnings;
 
 use BrokerTest;
+use FindBin qw($RealBin);
 use IO::Select;
 use IO::Socket::IP;
 use Socket qw(SOCK_STREAM SHUT_WR);
 use Test::More;
 
+my $server = "$RealBin/server/supervised.py";
 my $head = "broker: {metrics: '%s', log: {format: json, level: debug}}\n";
 
 sub head {
@@ -90,20 +92,21 @@ my %seen; # names of families
 
 # What is counted.
 {
-        my $t = BrokerTest->new(head => head('127.0.0.1:0'), services => <<'Y');
+        my $t = BrokerTest->new(head => head('127.0.0.1:0'), services => <<"Y");
 echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}
 fail: {listen: 127.0.0.1:0, wait: no, command: ["false"]}
-shot: {listen: 127.0.0.1:0, wait: no, command: [sh, -c, 'kill -9 $$$$']}
+shot: {listen: 127.0.0.1:0, wait: no, command: [sh, -c, 'kill -9 \$\$\$\$']}
 long: {listen: 127.0.0.1:0, wait: no, max_runtime: 100ms, command: [sleep, "1000"]}
 shut: {listen: 127.0.0.1:0, wait: no, no_access: 127.0.0.0/8, command: [cat]}
 one: {listen: 127.0.0.1:0, wait: no, instances: 1, command: [cat]}
 web: {listen: {address: 127.0.0.1:0, reuse_port: yes}, wait: yes, start: boot, workers: 2, command: [sleep, "1000"]}
 again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: always, restart_delay: 1ms, restart_delay_max: 1ms, command: ["true"]}
+told: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [python3, $server, ready]}
 never: {listen: 127.0.0.1:0, wait: no, command: [cat]}
 Y
         my $address = metrics_address($t);
         my $m = scrape($address, 'before any client');
-        is($m->{'sockbroker_services'}, 9, 'services');
+        is($m->{'sockbroker_services'}, 10, 'services');
         is($m->{'sockbroker_connections_accepted_total{service="echo"}'}, 0, 'none accepted');
         ok(!(grep { /duration.*echo/ } keys %$m), 'no histogram of what has not happened');
 
@@ -118,6 +121,7 @@ Y
         my @waiting = map { $t->connect('one') } 1, 2;
         $t->wait_message('server will be started again', service => 'again');
         $t->wait_message('server started', service => 'again');
+        $t->wait_message('server is ready', service => 'told', -from => 0);
         my $answer = ask($address, '/metrics');
         is($answer->{status}, 200, '/metrics');
         is($answer->{'content-type'}, 'application/openmetrics-text; version=1.0.0; charset=utf-8', 'its type');
@@ -132,6 +136,7 @@ Y
         cmp_ok($m->{'sockbroker_connection_duration_seconds_sum{service="long"}'}, '>=', 0.1, 'their sum');
         is($m->{'sockbroker_connection_duration_seconds_bucket{service="long",le="0.05"}'}, 0, 'their classes');
         is($m->{'sockbroker_connection_start_latency_seconds_count{service="one"}'}, 1, 'start latencies');
+        is($m->{'sockbroker_server_start_latency_seconds_count{service="told"}'}, 1, 'and of a server that says when it is ready');
         is($m->{'sockbroker_connections_active{service="one"}'}, 1, 'active');
         is($m->{'sockbroker_queue_length{service="one"}'}, 2, 'who waits in the backlog');
         is($m->{'sockbroker_service_state{service="one",sockbroker_service_state="full"}'}, 1, 'the state');

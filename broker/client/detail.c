@@ -208,5 +208,6 @@ void show_detail(const struct view *view, const struct terminal *terminal, struc
                 add_text(out, "Last exit", service->last_exit, utf8);
                 add_histogram(out, "Start latency", &service->start_latency, terminal);
                 add_histogram(out, "Duration", &service->duration, terminal);
+                add_histogram(out, "Ready after", &service->ready_latency, terminal);
         }
 }

@@ -86,6 +86,7 @@ static json_t *service_of(const struct service_view *service, bool full) {
                 json_object_set_new(object, "processes", processes_of(service));
                 json_object_set_new(object, "start_latency", histogram_of(&service->start_latency));
                 json_object_set_new(object, "duration", histogram_of(&service->duration));
+                json_object_set_new(object, "ready_latency", histogram_of(&service->ready_latency));
         }
         return object;
 }

@@ -113,6 +113,7 @@ static const struct field fields[] = {
         {"LastExit", "s", FIELD(last_exit), NULL},
         {"Processes", "a(utsss)", 0, read_processes},
         {"StartLatency", "(ttatat)", FIELD(start_latency), read_histogram},
+        {"ReadyLatency", "(ttatat)", FIELD(ready_latency), read_histogram},
         {"Duration", "(ttatat)", FIELD(duration), read_histogram},
 };
 

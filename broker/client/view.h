@@ -41,6 +41,7 @@ struct service_view {
         struct view_process *processes;
         size_t listed_count; /* of processes */
         struct view_histogram start_latency;
+        struct view_histogram ready_latency;
         struct view_histogram duration;
 };
 

@@ -96,6 +96,7 @@ static void restore_outcomes(uint64_t *counts, struct state_in in) {
 static void save_measures(const struct measures *measures, struct state_out out) {
         save_histogram(&measures->start_latency, state_put_object(out, "start_latency"));
         save_histogram(&measures->duration, state_put_object(out, "duration"));
+        save_histogram(&measures->ready_latency, state_put_object(out, "ready_latency"));
         save_outcomes(measures->connections, state_put_object(out, "connections"));
         save_outcomes(measures->servers, state_put_object(out, "servers"));
         state_put_integer(out, "restarts", (int64_t)measures->restarts);
@@ -110,6 +111,7 @@ static void restore_measures(struct service *service, struct state_in in) {
         }
         restore_histogram(&measures->start_latency, state_get_object(in, "start_latency"));
         restore_histogram(&measures->duration, state_get_object(in, "duration"));
+        restore_histogram(&measures->ready_latency, state_get_object(in, "ready_latency"));
         restore_outcomes(measures->connections, state_get_object(in, "connections"));
         restore_outcomes(measures->servers, state_get_object(in, "servers"));
         measures->restarts = (uint64_t)state_get_integer(in, "restarts", 0);

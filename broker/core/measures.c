@@ -57,3 +57,8 @@ void measures_restarted(struct measures **measures) {
         if (have(measures))
                 (*measures)->restarts++;
 }
+
+void measures_ready(struct measures **measures, usec_t latency) {
+        if (have(measures))
+                histogram_add(&(*measures)->ready_latency, latency);
+}

@@ -21,6 +21,7 @@ extern const char *const outcome_names[OUTCOME_N];
 struct measures {
         struct histogram start_latency; /* of connections: from accept to a process that serves it */
         struct histogram duration;      /* of connections: from accept to their end */
+        struct histogram ready_latency; /* of servers that say when they are ready: from their start to that */
         uint64_t connections[OUTCOME_N];
         uint64_t servers[OUTCOME_N];
         uint64_t restarts; /* of servers, after restart_delay */
@@ -35,6 +36,9 @@ void measures_started(struct measures **measures, const struct process *process)
 void measures_ended(struct measures **measures, const struct process_end *end);
 
 void measures_restarted(struct measures **measures);
+
+/* A server has said that it is ready, LATENCY after its start. */
+void measures_ready(struct measures **measures, usec_t latency);
 
 /* A connection that no process served, relayed or the like, has ended. */
 void measures_connection_ended(struct measures **measures, enum outcome outcome, usec_t duration);

@@ -68,18 +68,17 @@ static bool is_watched(const struct notifier *notifier) {
 }
 
 static void on_ready(struct notifier *notifier) {
-        bool first = !notifier->ready;
+        usec_t latency = clock_monotonic() - notifier->started_at;
 
-        notifier->ready = true;
         notifier->reloading = false;
-        if (first)
-                arm_watchdog(notifier);
-        if (first)
-                log_event(LOG_LEVEL_INFO,
-                          LOG_FIELDS(NOTIFIER_FIELD(notifier),
-                                     LOG_DURATION("after", clock_monotonic() - notifier->started_at)),
-                          "server is ready");
-        if (first && is_current(notifier))
+        if (notifier->ready)
+                return;
+        notifier->ready = true;
+        arm_watchdog(notifier);
+        measures_ready(&notifier->program->service->measures, latency);
+        log_event(LOG_LEVEL_INFO, LOG_FIELDS(NOTIFIER_FIELD(notifier), LOG_DURATION("after", latency)),
+                  "server is ready");
+        if (is_current(notifier))
                 servicefsm_post(notifier->program->service, SERVICE_EV_READY);
 }
 

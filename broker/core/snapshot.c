@@ -181,6 +181,7 @@ bool service_snapshot_take(const struct service *service, bool with_processes, s
                 .outdated = service->outdated,
                 .refusals = service->refusals,
                 .start_latency = service->measures ? &service->measures->start_latency : NULL,
+                .ready_latency = service->measures ? &service->measures->ready_latency : NULL,
                 .duration = service->measures ? &service->measures->duration : NULL,
         };
         for (int i = 0; i < REFUSAL_N; i++)

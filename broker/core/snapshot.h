@@ -40,6 +40,7 @@ struct service_snapshot {
         const struct refusals *refusals;       /* borrowed; NULL where there were none */
         struct buf last_exit;                  /* of the process that ended last */
         const struct histogram *start_latency; /* borrowed; NULL where nothing was measured */
+        const struct histogram *ready_latency; /* likewise */
         const struct histogram *duration;
         struct snapshot_process *processes; /* process_count of them, if they were asked for */
 };

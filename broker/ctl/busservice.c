@@ -166,6 +166,10 @@ static int append_start_latency(sd_bus_message *message, const struct service_sn
         return append_histogram(message, snapshot->start_latency);
 }
 
+static int append_ready_latency(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return append_histogram(message, snapshot->ready_latency);
+}
+
 static int append_duration(sd_bus_message *message, const struct service_snapshot *snapshot) {
         return append_histogram(message, snapshot->duration);
 }
@@ -199,7 +203,8 @@ static int append_duration(sd_bus_message *message, const struct service_snapsho
         X("LastExit", "s", append_last_exit, false)                                                                    \
         X("Processes", "a(utsss)", append_processes, true)                                                             \
         X("StartLatency", "(ttatat)", append_start_latency, true)                                                      \
-        X("Duration", "(ttatat)", append_duration, true)
+        X("Duration", "(ttatat)", append_duration, true)                                                               \
+        X("ReadyLatency", "(ttatat)", append_ready_latency, true)
 
 #define PROPERTY_ROW(name, signature, append, detail) {name, signature, append, detail},
 static const struct row rows[] = {PROPERTIES(PROPERTY_ROW)};

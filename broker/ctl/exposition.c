@@ -49,6 +49,11 @@ static void write_latency(struct writer *w, const struct metric *metric, const s
                 samples_add_histogram(w, metric, service, &service->measures->start_latency);
 }
 
+static void write_readiness(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service->def->ready == READY_NOTIFY && service->measures)
+                samples_add_histogram(w, metric, service, &service->measures->ready_latency);
+}
+
 static void write_duration(struct writer *w, const struct metric *metric, const struct service *service) {
         if (service_accepts(service) && service->measures)
                 samples_add_histogram(w, metric, service, &service->measures->duration);
@@ -246,6 +251,13 @@ static const struct metric metrics[] = {
                 .unit = "seconds",
                 .help = "Time from accepting a connection to the process that serves it.",
                 .of_service = write_latency,
+        },
+        {
+                .name = "sockbroker_server_start_latency_seconds",
+                .type = METRIC_HISTOGRAM,
+                .unit = "seconds",
+                .help = "Time from starting a server to its READY=1, where ready is notify.",
+                .of_service = write_readiness,
         },
         {
                 .name = "sockbroker_connection_duration_seconds",

@@ -56,6 +56,8 @@ static void test_server(void **state UNUSED) {
         assert_int_equal(measures->duration.count, 0);
         assert_int_equal(measures->servers[OUTCOME_FAILED], 1);
         assert_int_equal(measures->restarts, 1);
+        measures_ready(&measures, 1000);
+        assert_int_equal(measures->ready_latency.sum, 1000);
         free(measures);
 }
 
