@@ -243,7 +243,7 @@ static void test_descriptors(void **state UNUSED) {
 
 static const char definition[] = "services:\n"
                                  "  web:\n"
-                                 "    listen: [\"localhost:80\", \"[::1]:http\"]\n"
+                                 "    listen: [\"localhost:80\", \"[::1]:81\"]\n"
                                  "    wait: no\n"
                                  "    command: [/bin/cat, -n]\n"
                                  "    only_from: [localhost, 10.0.0.0/8]\n"
