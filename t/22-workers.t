@@ -284,4 +284,22 @@ P
         isnt($by{ $pid // '' }, $pause->{service}, 'which is not paused');
         $t->stop;
 };
+
+part 'a reload while all are stopped by an order' => sub {
+        my $conf = sub { "web: {$web, workers: $_[0], command: [%PROBE%, --serve]$_[1]}\n" };
+        my $t = BrokerTest->new(services => $conf->(2, ''));
+
+        is(($t->verb('stop', 'web'))[0], 0, 'broker stop');
+        for ([4, '', 'more workers'], [3, ', non_blocking: yes', 'fewer, and another program'], [4, ', restart_delay: 1s', 'the same program']) {
+                my ($n, $more, $what) = @$_;
+
+                $t->write_conf($conf->($n, $more));
+                ok($t->reload, $what);
+                unlike(($t->verb('status'))[1], qr/listening/, '... nobody listens');
+        }
+        is(($t->verb('start', 'web'))[0], 0, 'broker start');
+        is(() = ($t->verb('status'))[1] =~ /listening/g, 4, 'opens the sockets of all');
+        is(($t->verb('restart', 'web'))[0], 0, 'which take the next order');
+        $t->stop;
+};
 done_testing;

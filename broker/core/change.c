@@ -273,9 +273,10 @@ int change_make_kept_program(struct service *service, struct planmake_kept *kept
         return r;
 }
 
-/* Its sockets are opened when it is started, and its program made then. */
-static bool stays_halted(const struct change *change) {
-        return !change->is_new && change->service->state == SERVICE_HALTED && !change->reopens;
+bool change_stays_halted(const struct change *change) {
+        const struct change *first = change->first ? change->first : change;
+
+        return !first->is_new && first->service->state == SERVICE_HALTED && !first->reopens;
 }
 
 void change_classify(struct reload *reload, struct change *change) {
@@ -304,7 +305,7 @@ static void prepare(struct reload *reload, struct change *change) {
                 }
                 change->service->worker = change->worker;
         }
-        if (stays_halted(change))
+        if (change_stays_halted(change))
                 return;
         take_ports(reload, change);
         check_ports(reload, change);

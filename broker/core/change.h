@@ -43,6 +43,10 @@ void change_classify(struct reload *reload, struct change *change);
 /* Opens, resolves and binds what CHANGE takes. What is wrong goes to RELOAD's diag. */
 void change_prepare(struct reload *reload, struct change *change);
 
+/* Whether its service was stopped by an order, and stays so, with all its workers, new ones too: its sockets are opened
+ * when it is started, and its program is made then. */
+bool change_stays_halted(const struct change *change);
+
 /* The last step that can fail, when all changes have been prepared: new sockets begin to listen. What is wrong goes to
  * RELOAD's diag. */
 void change_begin(struct reload *reload, struct change *change);

@@ -127,7 +127,10 @@ static void commit_change(struct reload *reload, struct change *change) {
         else
                 service_def_free(old_def);
         log_listening(service);
-        servicefsm_post(service, change->is_new ? SERVICE_EV_OPEN : SERVICE_EV_CHANGED);
+        if (change->is_new)
+                servicefsm_post(service, change_stays_halted(change) ? SERVICE_EV_HALT : SERVICE_EV_OPEN);
+        else
+                servicefsm_post(service, SERVICE_EV_CHANGED);
 }
 
 /* A name that there is no memory for is missing in the report, and nothing else is wrong. */

@@ -223,6 +223,8 @@ static transition_fn *const when_bound[SERVICE_EVENT_N] = {
         [SERVICE_EV_OPEN] = servicefsm_enter_open,
         [SERVICE_EV_ENDED] = ignore,
         [SERVICE_EV_STOP] = enter_leaving,
+        /* A new worker of a service that was stopped. */
+        [SERVICE_EV_HALT] = enter_halted,
 };
 
 static transition_fn *const when_listening[SERVICE_EVENT_N] = {
