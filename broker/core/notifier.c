@@ -67,13 +67,15 @@ static bool is_watched(const struct notifier *notifier) {
         return notifier->ready || notifier->program->service->def->ready == READY_EXEC;
 }
 
-static void on_ready(struct notifier *notifier) {
+/* What says so when it has been told to end, of start_timeout for example, is late. */
+static void on_ready(struct notifier *notifier, const struct process *process) {
         usec_t latency = clock_monotonic() - notifier->started_at;
+        bool first = !notifier->ready && process->reason == PROCESS_ENDED;
 
         notifier->reloading = false;
-        if (notifier->ready)
-                return;
         notifier->ready = true;
+        if (!first)
+                return;
         arm_watchdog(notifier);
         measures_ready(&notifier->program->service->measures, latency);
         log_event(LOG_LEVEL_INFO, LOG_FIELDS(NOTIFIER_FIELD(notifier), LOG_DURATION("after", latency)),
@@ -191,7 +193,7 @@ static void take_message(struct notifier *notifier, struct process *process, str
         notifier->reloading = notifier->reloading || fields & NOTIFYMESSAGE_RELOADING;
         on_watchdog_message(notifier, message);
         if (fields & NOTIFYMESSAGE_READY)
-                on_ready(notifier);
+                on_ready(notifier, process);
 }
 
 static void log_rejected(const struct notifier *notifier, const struct notification *note, const char *why) {

@@ -161,9 +161,12 @@ void serverlife_on_ended_while_stopping(struct service *service) {
 
 static void end_replacement(struct service *service, enum replacement how) {
         service->replacement = how;
-        service->outdated = how == REPLACEMENT_FAILED;
-        if (how == REPLACEMENT_DONE)
+        if (how == REPLACEMENT_DONE) {
+                service->outdated = false;
                 service_stop_older(service);
+        } else if (!service->outdated) {
+                service_take_back_program(service);
+        }
         log_event(how == REPLACEMENT_DONE ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_FIELDS(SERVICE_FIELD(service)),
                   how == REPLACEMENT_DONE ? "the new server is ready, the old one is told to end"
                                           : "the new server did not become ready, the old one goes on");
@@ -214,6 +217,7 @@ void serverlife_on_replacing_timer(struct service *service) {
 /* The old one has not waited for it: what was a replacement is an ordinary start. */
 static void finish_alone(struct service *service) {
         service->replacement = REPLACEMENT_DONE;
+        service->outdated = false;
         if (service->def->ready == READY_NOTIFY)
                 enter_starting(service);
         else
@@ -233,8 +237,12 @@ void serverlife_on_ended_while_replacing(struct service *service) {
         }
 }
 
+/* One that has said so and ended since takes nobody's place: its end is what happens next. */
 void serverlife_on_replacement_ready(struct service *service) {
-        end_replacement(service, REPLACEMENT_DONE);
+        const struct process *process = service_current_server(service);
+
+        if (process && process_goes_on(process))
+                end_replacement(service, REPLACEMENT_DONE);
 }
 
 void serverlife_on_replace(struct service *service) {
@@ -252,6 +260,7 @@ void serverlife_on_changed(struct service *service) {
         const struct service_def *def = service->def;
 
         if (def->wait && def->on_change == ON_CHANGE_REPLACE) {
+                service->outdated = true;
                 serverlife_on_replace(service);
         } else if (def->wait && def->on_change == ON_CHANGE_KEEP) {
                 service->outdated = true;

@@ -115,7 +115,8 @@ int service_start_server(struct service *service) {
         struct handoff *handoff = service->program->handoff;
         int r = program_prepare(service->program);
 
-        for (size_t i = 0; r == 0 && i < service->port_count; i++)
+        handoff->setup.beside_another = service_older_server_count(service) > 0;
+        for (size_t i = 0; r == 0 && i < service->port_count && !handoff->setup.beside_another; i++)
                 listen_rewind(&service->ports[i]->addr, service->ports[i]->fd);
         if (r == 0)
                 r = handoff->ops->start_server(handoff);
@@ -271,6 +272,14 @@ void service_set_program(struct service *service, struct program *own_program) {
                 list_append(&service->retired, &old->link);
         else
                 program_free(old);
+}
+
+void service_take_back_program(struct service *service) {
+        struct program *old = list_last(&service->retired, struct program, link);
+
+        list_remove(&old->link);
+        program_set_policy(old, service->def);
+        service_set_program(service, old);
 }
 
 static void on_started(void *userdata, struct handoff *handoff UNUSED, const struct process *process) {

@@ -185,4 +185,7 @@ size_t service_stopping_count(const struct service *service);
 /* From now on PROGRAM is the one to be started, and the old one stays until its last process has ended. */
 void service_set_program(struct service *service, struct program *own_program);
 
+/* From now on its program is again the one before, of the same definition, whose server goes on. */
+void service_take_back_program(struct service *service);
+
 extern const struct handoff_events service_handoff_events;

@@ -99,7 +99,10 @@ struct handoff_setup {
         struct process_policy policy;
         bool stdio;        /* the socket as fds 0 and 1, not as 3 and up */
         bool non_blocking; /* listening sockets are handed over with O_NONBLOCK */
-        int stdout_fd;     /* a descriptor, HANDOFF_FD_INHERIT or HANDOFF_FD_SOCKET */
+        /* A server has the listening sockets already, and goes on: they stay as it has made them. One that waits for
+         * several at once would be held by one that blocks. */
+        bool beside_another;
+        int stdout_fd; /* a descriptor, HANDOFF_FD_INHERIT or HANDOFF_FD_SOCKET */
         int stderr_fd;
         const int *listeners; /* in the order they are to be handed over */
         size_t listener_count;

@@ -13,7 +13,7 @@
 
 /* The flag lives in the open file description, which the last server could change: set anew each time. */
 static int set_blocking_mode(const struct handoff_setup *setup) {
-        for (size_t i = 0; i < setup->listener_count; i++) {
+        for (size_t i = 0; i < setup->listener_count && !setup->beside_another; i++) {
                 int r = fd_set_nonblock(setup->listeners[i], setup->non_blocking);
 
                 if (r < 0)

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -428,6 +429,12 @@ void process_stop(struct process *process, enum process_reason reason) {
         if (process->policy.stop_signal != SIGKILL)
                 process_kill(process, SIGCONT);
         process_arm_timer(process, process->policy.stop_grace_period);
+}
+
+bool process_goes_on(const struct process *process) {
+        struct pollfd ended = {.fd = process->launched.pidfd, .events = POLLIN};
+
+        return process->reason == PROCESS_ENDED && poll(&ended, 1, 0) == 0;
 }
 
 int process_adopt_main(struct process *process, pid_t pid, int own_pidfd) {

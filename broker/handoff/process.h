@@ -121,6 +121,9 @@ void process_note_failure(struct process *process);
  * period is over. */
 void process_stop(struct process *process, enum process_reason reason);
 
+/* Whether it runs, as far as the kernel knows, and was not told to end. */
+bool process_goes_on(const struct process *process);
+
 /* Sends SIGNAL likewise. */
 void process_kill(struct process *process, int signal);
 

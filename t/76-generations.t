@@ -1,0 +1,152 @@
+#!/usr/bin/perl
+# Two generations of one server beside each other: broker replace, and on_change. What the new one does wrong costs the
+# old one nothing.
+use strict;
+use warnings;
+
+use BrokerTest;
+use FindBin qw($RealBin);
+use Part;
+use POSIX qw(mkfifo);
+use Test::More;
+
+my $server = "$RealBin/server/generation.py";
+my $command = "command: [python3, $server, %DIR%/words]";
+
+# A broker whose service web is so; its first server as WORDS say.
+sub broker {
+        my ($keys, $words) = @_;
+        my $t = BrokerTest->new(later => 1);
+
+        become($t, $words);
+        $t->write_conf("web: {listen: 127.0.0.1:0, wait: yes, $keys, $command}\n");
+        $t->start;
+        return $t;
+}
+
+# What the next server is to be like.
+sub become {
+        my ($t, $words) = @_;
+
+        $t->write_file('words', $words);
+}
+
+# A client that has been served.
+sub client {
+        my ($t) = @_;
+        my $c = $t->connect('web');
+
+        order($c, 'who');
+        return $c;
+}
+
+sub order {
+        my ($c, $order) = @_;
+
+        syswrite $c, "$order\n";
+        return (BrokerTest::read_line($c) // 'nothing') =~ s/\n//r;
+}
+
+# How long the log is now.
+sub log_end {
+        my ($t) = @_;
+
+        1 while $t->read_log(0);
+        return scalar @{ $t->{log} };
+}
+
+sub no_more {
+        my ($t, $message, $from) = @_;
+
+        log_end($t);
+        return !grep { ($_->{message} // '') =~ $message } @{ $t->{log} }[$from .. $#{ $t->{log} }];
+}
+
+sub close_writer {
+        open my $fh, '>', $_[0] or die "$_[0]: $!";
+        close $fh;
+}
+
+# Nobody waits for it meanwhile. There is no event for who is not its parent.
+sub await_zombie {
+        my ($pid) = @_;
+        my $state;
+
+        do {
+                open my $fh, '<', "/proc/$pid/stat" or die "/proc/$pid/stat: $!";
+                ($state) = <$fh> =~ /\) (.)/;
+                select undef, undef, undef, 0.01;
+        } until $state eq 'Z';
+}
+
+part 'a new one that says too late that it is ready' => sub {
+        my $t = broker('ready: notify, start_timeout: 500ms, stop_grace_period: 300ms', 'ready');
+        my $old = client($t);
+
+        become($t, 'sulky');
+        my $from = log_end($t);
+        my ($status, $out, $err) = $t->verb('replace', 'web');
+        is($status, 1, 'it was told to end by then');
+        like($err, qr/the old server goes on.*start_timeout/, '... which is what the order comes to');
+        ok($t->wait_message('server ended', -from => $from), '... and it does end');
+        ok(no_more($t, qr/the old one is told to end/, $from), '... the old one is not told to');
+        like(order($old, 'who'), qr/ready/, '... serves who is there');
+        like(order(client($t), 'who'), qr/ready/, '... and who comes');
+        $t->stop;
+};
+
+part 'a new one that is ready and ends' => sub {
+        my $t = broker('ready: notify', 'ready');
+        my $old = client($t);
+
+        become($t, 'brief');
+        mkfifo($t->dir . '/words.go', 0600) or die "words.go: $!";
+        my $from = log_end($t);
+        my $order = fork // die "fork: $!";
+        if (!$order) {
+                $ENV{BROKER_CONTROL} = $t->control;
+                { exec $BrokerTest::BROKER, 'replace', 'web' }
+                POSIX::_exit(98);
+        }
+        my $pid = $t->wait_message('server started', -from => $from)->{pid};
+        # What it says and its end come to the broker at the same time.
+        $t->signal('STOP');
+        close_writer($t->dir . '/words.go');
+        await_zombie($pid);
+        $t->signal('CONT');
+        waitpid $order, 0;
+        is($? >> 8, 1, 'it was ready, but is not there any more');
+        like(order($old, 'who'), qr/ready/, '... so the old one goes on');
+        $t->stop;
+};
+
+part 'the listening socket is as the old one has made it' => sub {
+        my $t = broker('ready: notify, start_timeout: 10s', 'ready');
+        my $old = client($t);
+
+        order($old, 'nonblock');
+        become($t, 'nothing');
+        is(($t->verb('replace', 'web', '--timeout=300ms'))[0], 1, 'a new one that is not ready yet');
+        is(order($old, 'blocking'), 'False', 'O_NONBLOCK, which the old one has set, is there');
+        $t->stop;
+};
+
+part 'after a new one that failed, all is as before' => sub {
+        my $t = broker('ready: notify, start_timeout: 300ms, idle_stop: 500ms', 'ready');
+        my $old = client($t);
+
+        become($t, 'nothing');
+        is(($t->verb('replace', 'web'))[0], 1, 'a new one that never becomes ready');
+        become($t, 'ready');
+        is(($t->verb('replace', 'web'))[0], 0, 'another one does');
+        is(BrokerTest::read_all($old), '', '... and the old one ends');
+        become($t, 'nothing');
+        is(($t->verb('replace', 'web'))[0], 1, 'and one that does not');
+        my $from = log_end($t);
+        is($t->wait_message('server ended', reason => 'idle_stop', -from => $from)->{service}, 'web', 'idle_stop stops the old one nevertheless');
+        become($t, 'ready');
+        like(order($t->connect('web'), 'who'), qr/ready/, '... and the next client starts the next');
+        $t->stop;
+};
+
+done_testing;

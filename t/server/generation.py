@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""A server that asks a file, when it is started, what it is to be like; so each generation can be another.
+
+The file's words: ready (say READY=1 at the start), brief (wait for a writer to the FIFO FILE.go, then say READY=1 and end
+with 3), sulky (say READY=1 when told to end, and go on), pings (say WATCHDOG=1 often).
+Its clients' orders, one a line: who, blocking (whether the listening socket is), nonblock (it is not, from now on),
+say TEXT.
+"""
+import os
+import select
+import signal
+import socket
+import sys
+
+with open(sys.argv[1]) as f:
+    words = f.read().split()
+
+
+def notify(text):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect('\0' + os.environ['NOTIFY_SOCKET'][1:])
+    s.send(text.encode())
+    s.close()
+
+
+def obey(line):
+    verb, _, rest = line.partition(' ')
+    if verb == 'blocking':
+        return str(os.get_blocking(3))
+    if verb == 'nonblock':
+        os.set_blocking(3, False)
+    elif verb == 'say':
+        notify(rest.replace('|', '\n'))
+    return 'pid=%d %s' % (os.getpid(), ' '.join(words))
+
+
+if 'sulky' in words:
+    signal.signal(signal.SIGTERM, lambda *_: notify('READY=1'))
+if 'brief' in words:
+    with open(sys.argv[1] + '.go') as f:
+        f.read()
+    notify('READY=1')
+    os._exit(3)
+if 'ready' in words:
+    notify('READY=1')
+listener = socket.socket(fileno=3)
+clients = {}
+while True:
+    readable, _, _ = select.select([listener] + list(clients), [], [], 0.02 if 'pings' in words else None)
+    if 'pings' in words:
+        notify('WATCHDOG=1')
+    for s in readable:
+        if s is listener:
+            try:
+                c, _ = listener.accept()
+            except BlockingIOError:
+                continue
+            clients[c] = b''
+            continue
+        data = s.recv(4096)
+        if not data:
+            del clients[s]
+            s.close()
+            continue
+        clients[s] += data
+        while b'\n' in clients[s]:
+            line, clients[s] = clients[s].split(b'\n', 1)
+            s.sendall((obey(line.decode()) + '\n').encode())
