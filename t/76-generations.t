@@ -9,6 +9,7 @@ use FindBin qw($RealBin);
 use Part;
 use POSIX qw(mkfifo);
 use Test::More;
+use Time::HiRes qw(time);
 
 my $server = "$RealBin/server/generation.py";
 my $command = "command: [python3, $server, %DIR%/words]";
@@ -80,7 +81,7 @@ sub await_zombie {
 }
 
 part 'a new one that says too late that it is ready' => sub {
-        my $t = broker('ready: notify, start_timeout: 500ms, stop_grace_period: 300ms', 'ready');
+        my $t = broker('ready: notify, start_timeout: 2s, stop_grace_period: 300ms', 'ready');
         my $old = client($t);
 
         become($t, 'sulky');
@@ -132,7 +133,7 @@ part 'the listening socket is as the old one has made it' => sub {
 };
 
 part 'after a new one that failed, all is as before' => sub {
-        my $t = broker('ready: notify, start_timeout: 300ms, idle_stop: 500ms', 'ready');
+        my $t = broker('ready: notify, start_timeout: 2s, idle_stop: 500ms', 'ready');
         my $old = client($t);
 
         become($t, 'nothing');
@@ -147,6 +148,74 @@ part 'after a new one that failed, all is as before' => sub {
         become($t, 'ready');
         like(order($t->connect('web'), 'who'), qr/ready/, '... and the next client starts the next');
         $t->stop;
+};
+
+# That many answers take longer than the watchdog is patient, and nothing of that sort is in the log.
+sub lives_on {
+        my ($t, $c, $patience) = @_;
+        my $from = log_end($t);
+        my $end = time + $patience * 2;
+
+        while (time < $end) { order($c, 'who') =~ /pid=/ or return 0; $t->read_log(0.05) }
+        return no_more($t, qr/silent|stopping it/, $from);
+}
+
+part 'on_change: keep, and ready changes' => sub {
+        my $t = broker('watchdog: 2s, on_change: keep', 'pings');
+        my $old = client($t);
+
+        $t->write_conf("web: {listen: 127.0.0.1:0, wait: yes, watchdog: 2s, on_change: keep, ready: notify, $command}\n");
+        ok($t->reload, 'the next server is to say when it is ready');
+        ok(lives_on($t, $old, 2), 'this one never had to: its watchdog hears it');
+        $t->stop;
+};
+
+part 'a container that is paused' => sub {
+        my $t = broker('ready: notify, watchdog: 500ms', 'ready pings');
+        my $c = client($t);
+        my ($pid) = order($c, 'who') =~ /pid=(\d+)/;
+
+        kill 'STOP', $pid;
+        $t->signal('STOP');
+        # As long as both of them stand still, time goes on.
+        select undef, undef, undef, 1.2;
+        $t->signal('CONT');
+        kill 'CONT', $pid;
+        ok(lives_on($t, $c, 0.5), 'the broker does not take that for the silence of the server');
+        kill 'STOP', $pid;
+        is($t->wait_message('server ended')->{reason}, 'watchdog', '... which it still hears');
+        $t->stop;
+};
+
+part 'STOPPING=1' => sub {
+        my $t = broker('ready: notify, watchdog: 500ms, stop_grace_period: 1min', 'ready pings');
+        my $c = client($t);
+
+        order($c, 'silence');
+        order($c, 'say STOPPING=1');
+        ok(lives_on($t, $c, 0.5), 'who is about to end need not say that it lives');
+        order($c, 'end');
+        is($t->wait_message('server ended')->{status}, 'exit:0', '... and ends in its own time');
+        $t->stop;
+
+        $t = broker('stop_grace_period: 300ms, ready: notify', 'ready');
+        $c = client($t);
+        order($c, 'say STOPPING=1');
+        ok($t->wait_message(qr/said STOPPING=1 and has not ended/), 'or is helped when stop_grace_period is over');
+        ok($t->wait_message('server ended'), '... and ends');
+        $c = client($t);
+        order($c, 'say STOPPING=1|EXTEND_TIMEOUT_USEC=60000000');
+        ok(lives_on($t, $c, 0.3), 'unless it asks for time');
+        $t->stop;
+};
+
+part 'EXTEND_TIMEOUT_USEC while the broker ends' => sub {
+        my $t = broker('ready: notify, stop_grace_period: 200ms', 'ready slow');
+
+        client($t);
+        $t->signal('TERM');
+        is($t->wait_message('server ended')->{status}, 'exit:7', 'who asks for time to end gets it');
+        $t->stop(ended => 1);
 };
 
 done_testing;

@@ -154,11 +154,29 @@ static bool cut_connections(struct manager *manager) {
         return any;
 }
 
+/* The time that processes which were told to end still have: some asked for more, some were told under an older
+ * definition. */
+static usec_t last_kill_time(const struct manager *manager) {
+        const struct process *process;
+        usec_t last = 0;
+
+        list_for_each(process, &manager->host.running, host_link)
+                if (process_kill_time(process) != USEC_INFINITY)
+                        last = MAX_OF(last, process_kill_time(process));
+        return last;
+}
+
 static int on_drain_timer(sd_event_source *source, uint64_t now UNUSED, void *userdata) {
         struct manager *manager = userdata;
+        usec_t last = last_kill_time(manager);
         struct process *process;
         size_t left = 0;
 
+        if (last > clock_monotonic()) {
+                sd_event_source_set_time(source, usec_add(last, DRAIN_MARGIN));
+                sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+                return 0;
+        }
         if (cut_connections(manager)) {
                 sd_event_source_set_time_relative(source, DRAIN_MARGIN);
                 sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -194,7 +212,6 @@ void manager_drain(struct manager *manager, int status) {
         list_for_each(service, &manager->services, link)
                 manager_dismiss(manager, service);
         check_drained(manager);
-        /* A little later than the processes' own timers, which kill what ignores its stop signal. */
         if (grace != USEC_INFINITY)
                 sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_MONOTONIC, grace + DRAIN_MARGIN,
                                            0, on_drain_timer, manager);

@@ -22,6 +22,8 @@
  * most on any machine we know of. */
 #define LAST_WORDS_MAX 4096
 
+#define LATE_MIN (100 * USEC_PER_MSEC) /* less is nothing out of the ordinary */
+
 #define NOTIFIER_FIELD(notifier) LOG_STRING("service", (notifier)->program->service->name)
 
 static struct process *find_server(const struct notifier *notifier) {
@@ -32,15 +34,32 @@ static bool is_current(const struct notifier *notifier) {
         return notifier->program->service->program == notifier->program;
 }
 
-static int on_watchdog(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
-        struct notifier *notifier = userdata;
+/* How long it may be silent, or take to end when it has said that it does. */
+static usec_t patience(const struct notifier *notifier) {
+        return notifier->stopping ? notifier->program->service->def->stop_grace_period : notifier->watchdog;
+}
+
+static void stop_server(struct notifier *notifier) {
         struct process *process = find_server(notifier);
 
         if (!process || process->reason != PROCESS_ENDED)
-                return 0;
+                return;
         log_event(LOG_LEVEL_WARNING, LOG_FIELDS(NOTIFIER_FIELD(notifier), LOG_INTEGER("pid", process->launched.pid)),
-                  "server has been silent for longer than its watchdog allows, stopping it");
+                  notifier->stopping ? "server said STOPPING=1 and has not ended within stop_grace_period, stopping it"
+                                     : "server has been silent for longer than its watchdog allows, stopping it");
         process_stop(process, PROCESS_SILENT);
+}
+
+static void arm_watchdog(struct notifier *notifier);
+
+/* When it comes very late we have stood still ourselves, and perhaps the server with us: a container was paused. */
+static int on_watchdog(sd_event_source *source UNUSED, uint64_t at, void *userdata) {
+        struct notifier *notifier = userdata;
+
+        if (clock_monotonic() - at > MAX_OF(patience(notifier) / 2, LATE_MIN))
+                arm_watchdog(notifier);
+        else
+                stop_server(notifier);
         return 0;
 }
 
@@ -51,7 +70,7 @@ static void arm_watchdog_at(struct notifier *notifier, usec_t at) {
                 if (notifier->timer)
                         sd_event_source_set_enabled(notifier->timer, SD_EVENT_OFF);
         } else if (!notifier->timer) {
-                sd_event_add_time(event, &notifier->timer, CLOCK_MONOTONIC, at, 0, on_watchdog, notifier);
+                sd_event_add_time(event, &notifier->timer, CLOCK_MONOTONIC, at, USEC_PER_MSEC, on_watchdog, notifier);
         } else {
                 sd_event_source_set_time(notifier->timer, at);
                 sd_event_source_set_enabled(notifier->timer, SD_EVENT_ONESHOT);
@@ -59,12 +78,12 @@ static void arm_watchdog_at(struct notifier *notifier, usec_t at) {
 }
 
 static void arm_watchdog(struct notifier *notifier) {
-        arm_watchdog_at(notifier, usec_add(clock_monotonic(), notifier->watchdog));
+        arm_watchdog_at(notifier, usec_add(clock_monotonic(), patience(notifier)));
 }
 
 /* A server that has to say when it is ready is not watched before. */
 static bool is_watched(const struct notifier *notifier) {
-        return notifier->ready || notifier->program->service->def->ready == READY_EXEC;
+        return notifier->ready || !notifier->awaited;
 }
 
 /* What says so when it has been told to end, of start_timeout for example, is late. */
@@ -76,7 +95,8 @@ static void on_ready(struct notifier *notifier, const struct process *process) {
         notifier->ready = true;
         if (!first)
                 return;
-        arm_watchdog(notifier);
+        if (!notifier->stopping)
+                arm_watchdog(notifier);
         measures_ready(&notifier->program->service->measures, latency);
         log_event(LOG_LEVEL_INFO, LOG_FIELDS(NOTIFIER_FIELD(notifier), LOG_DURATION("after", latency)),
                   "server is ready");
@@ -98,8 +118,9 @@ static void on_watchdog_message(struct notifier *notifier, const struct notifyme
         if (message->fields & NOTIFYMESSAGE_WATCHDOG_USEC)
                 notifier->watchdog = message->watchdog == 0 ? USEC_INFINITY : message->watchdog;
         if (message->fields & NOTIFYMESSAGE_WATCHDOG_TRIGGER)
-                on_watchdog(NULL, 0, notifier);
-        else if (message->fields & (NOTIFYMESSAGE_WATCHDOG | NOTIFYMESSAGE_WATCHDOG_USEC) && is_watched(notifier))
+                stop_server(notifier);
+        else if (!notifier->stopping && message->fields & (NOTIFYMESSAGE_WATCHDOG | NOTIFYMESSAGE_WATCHDOG_USEC) &&
+                 is_watched(notifier))
                 arm_watchdog(notifier);
 }
 
@@ -123,10 +144,20 @@ static void on_main_pid(struct notifier *notifier, struct process *process, pid_
                   r < 0 ? "the new main process cannot be watched" : "server has a new main process");
 }
 
+static void extend_stop(struct notifier *notifier, usec_t usec) {
+        usec_t at = usec_add(clock_monotonic(), usec);
+        uint64_t due;
+
+        if (notifier->timer && sd_event_source_get_time(notifier->timer, &due) >= 0 && at > due)
+                sd_event_source_set_time(notifier->timer, at);
+}
+
 static void extend(struct notifier *notifier, struct process *process, usec_t usec) {
         struct service *service = notifier->program->service;
 
-        if (is_current(notifier) && process->reason == PROCESS_ENDED && service->deadline != USEC_INFINITY)
+        if (notifier->stopping && process->reason == PROCESS_ENDED)
+                extend_stop(notifier, usec);
+        else if (is_current(notifier) && process->reason == PROCESS_ENDED && service->deadline != USEC_INFINITY)
                 serverlife_extend_start(service, usec);
         else
                 process_extend_timeout(process, usec);
@@ -179,6 +210,10 @@ static void take_message(struct notifier *notifier, struct process *process, str
         /* Who it is first, how long it may take second; then what it says. */
         if (fields & NOTIFYMESSAGE_MAINPID)
                 on_main_pid(notifier, process, message->main_pid);
+        if (fields & NOTIFYMESSAGE_STOPPING && !notifier->stopping) {
+                notifier->stopping = true;
+                arm_watchdog(notifier);
+        }
         if (fields & NOTIFYMESSAGE_EXTEND_TIMEOUT_USEC)
                 extend(notifier, process, message->extend_timeout);
         if (fields & NOTIFYMESSAGE_STATUS)
@@ -189,7 +224,6 @@ static void take_message(struct notifier *notifier, struct process *process, str
                 remove_stored(notifier, message->fd_name);
         else if (fields & NOTIFYMESSAGE_FDSTORE)
                 store(notifier, note);
-        notifier->stopping = notifier->stopping || fields & NOTIFYMESSAGE_STOPPING;
         notifier->reloading = notifier->reloading || fields & NOTIFYMESSAGE_RELOADING;
         on_watchdog_message(notifier, message);
         if (fields & NOTIFYMESSAGE_READY)
@@ -302,6 +336,7 @@ void notifier_begin(struct notifier *notifier) {
         notifier->error = 0;
         notifier->started_at = clock_monotonic();
         notifier->watchdog = notifier->program->service->def->watchdog;
+        notifier->awaited = notifier->program->service->def->ready == READY_NOTIFY;
         if (is_watched(notifier))
                 arm_watchdog(notifier);
 }
@@ -318,6 +353,7 @@ void notifier_save(const struct notifier *notifier, struct state_out out) {
         state_put_usec(out, "watchdog", notifier->watchdog);
         state_put_usec(out, "watchdog_at", timer_due(notifier->timer));
         state_put_usec(out, "started_at", notifier->started_at);
+        state_put_flag(out, "awaited", notifier->awaited);
         state_put_flag(out, "ready", notifier->ready);
         state_put_flag(out, "reloading", notifier->reloading);
         state_put_flag(out, "stopping", notifier->stopping);
@@ -330,6 +366,7 @@ void notifier_restore(struct notifier *notifier, struct state_in in) {
 
         notifier->watchdog = state_get_usec(in, "watchdog");
         notifier->started_at = state_get_usec(in, "started_at");
+        notifier->awaited = state_get_flag(in, "awaited");
         notifier->ready = state_get_flag(in, "ready");
         notifier->reloading = state_get_flag(in, "reloading");
         notifier->stopping = state_get_flag(in, "stopping");

@@ -12,9 +12,10 @@ struct notifier {
         struct program *program; /* borrowed */
         struct notifysocket socket;
         sd_event_source *io;
-        sd_event_source *timer; /* the watchdog's */
+        sd_event_source *timer; /* the watchdog's; once it is `stopping` that of stop_grace_period */
         usec_t watchdog;        /* of the server that runs; USEC_INFINITY: none */
         usec_t started_at;
+        bool awaited; /* it was started under a definition with ready: notify */
         bool ready;
         bool reloading;
         bool stopping;

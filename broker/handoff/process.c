@@ -187,18 +187,22 @@ static bool process_ask_end(struct process *process, struct exitinfo *ret) {
         return true;
 }
 
-/* When those it was told to end with get SIGKILL; USEC_INFINITY: they do not. */
-static usec_t process_remains_until(const struct process *process) {
+usec_t process_kill_time(const struct process *process) {
         usec_t until;
 
-        if (process->reason == PROCESS_ENDED || process->policy.process_only)
-                return USEC_INFINITY;
-        if (process->killed)
+        if (process->reason == PROCESS_ENDED || process->killed)
                 return 0;
         if (!process->timer || sd_event_source_get_enabled(process->timer, NULL) <= 0 ||
             sd_event_source_get_time(process->timer, &until) < 0)
                 return USEC_INFINITY;
         return until;
+}
+
+/* When those it was told to end with get SIGKILL; USEC_INFINITY: they do not. */
+static usec_t process_remains_until(const struct process *process) {
+        if (process->reason == PROCESS_ENDED || process->policy.process_only)
+                return USEC_INFINITY;
+        return process_kill_time(process);
 }
 
 static void process_leave_remains(struct process *process) {

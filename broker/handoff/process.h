@@ -140,5 +140,9 @@ struct kinship_family process_family(const struct process *process);
  * EXTEND_TIMEOUT_USEC). */
 void process_extend_timeout(struct process *process, usec_t after);
 
+/* When it gets SIGKILL if it has not ended by then, monotonic. 0: it has got it, or was not told to end;
+ * USEC_INFINITY: never. */
+usec_t process_kill_time(const struct process *process);
+
 /* Stops watching it and frees the object; the program goes on. */
 void process_abandon(struct process *process);

@@ -2,15 +2,17 @@
 """A server that asks a file, when it is started, what it is to be like; so each generation can be another.
 
 The file's words: ready (say READY=1 at the start), brief (wait for a writer to the FIFO FILE.go, then say READY=1 and end
-with 3), sulky (say READY=1 when told to end, and go on), pings (say WATCHDOG=1 often).
+with 3), sulky (say READY=1 when told to end, and go on), pings (say WATCHDOG=1 often), slow (when told to
+end ask for a minute, and end with 7 after one second).
 Its clients' orders, one a line: who, blocking (whether the listening socket is), nonblock (it is not, from now on),
-say TEXT.
+say TEXT, silence (no more pings), end.
 """
 import os
 import select
 import signal
 import socket
 import sys
+import time
 
 with open(sys.argv[1]) as f:
     words = f.read().split()
@@ -29,6 +31,10 @@ def obey(line):
         return str(os.get_blocking(3))
     if verb == 'nonblock':
         os.set_blocking(3, False)
+    elif verb == 'silence':
+        words.remove('pings')
+    elif verb == 'end':
+        os._exit(0)
     elif verb == 'say':
         notify(rest.replace('|', '\n'))
     return 'pid=%d %s' % (os.getpid(), ' '.join(words))
@@ -36,6 +42,8 @@ def obey(line):
 
 if 'sulky' in words:
     signal.signal(signal.SIGTERM, lambda *_: notify('READY=1'))
+if 'slow' in words:
+    signal.signal(signal.SIGTERM, lambda *_: (notify('EXTEND_TIMEOUT_USEC=60000000'), time.sleep(1), os._exit(7)))
 if 'brief' in words:
     with open(sys.argv[1] + '.go') as f:
         f.read()
