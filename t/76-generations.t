@@ -187,6 +187,26 @@ part 'a container that is paused' => sub {
         $t->stop;
 };
 
+part 'a main process that is no child of the broker' => sub {
+        my $t = broker('ready: notify', 'ready');
+        my $c = client($t);
+        my ($old) = order($c, 'who') =~ /pid=(\d+)/;
+
+        mkfifo($t->dir . '/words.go', 0600) or die "words.go: $!";
+        my ($pid) = order($c, 'heir') =~ /pid=(\d+)/;
+        # What it says and its end come to the broker at the same time.
+        $t->signal('STOP');
+        close_writer($t->dir . '/words.go');
+        await_zombie($old);
+        $t->signal('CONT');
+        ok($t->wait_message('server has a new main process', pid => $pid), 'it is the server now');
+        my $from = $t->{seen};
+        like(($t->verb('status'))[1], qr/running/, '... which runs');
+        order($c, 'end');
+        is($t->wait_message('server ended', -from => $from)->{pid}, $pid, '... until that one ends');
+        $t->stop;
+};
+
 part 'STOPPING=1' => sub {
         my $t = broker('ready: notify, watchdog: 500ms, stop_grace_period: 1min', 'ready pings');
         my $c = client($t);

@@ -174,13 +174,20 @@ static void process_retire(struct process *process) {
         host->idle_count++;
 }
 
-/* How it ended. False: it has not. */
+/* As the kernel knows of those that are not our children, too. */
+static bool process_has_ended(const struct process *process) {
+        struct pollfd ended = {.fd = process->launched.pidfd, .events = POLLIN};
+
+        return poll(&ended, 1, 0) > 0;
+}
+
+/* How it ended. False: it has not; what we were woken for was the end of the main process it had until now. */
 static bool process_ask_end(struct process *process, struct exitinfo *ret) {
         siginfo_t info = {.si_pid = 0};
 
         *ret = (struct exitinfo){.code = EXITINFO_UNKNOWN};
         if (waitid(P_PIDFD, (id_t)process->launched.pidfd, &info, WEXITED | WNOHANG) < 0)
-                return errno == ECHILD;
+                return errno == ECHILD && process_has_ended(process);
         if (info.si_pid == 0)
                 return false;
         *ret = (struct exitinfo){.code = info.si_code, .status = info.si_status};
@@ -436,9 +443,7 @@ void process_stop(struct process *process, enum process_reason reason) {
 }
 
 bool process_goes_on(const struct process *process) {
-        struct pollfd ended = {.fd = process->launched.pidfd, .events = POLLIN};
-
-        return process->reason == PROCESS_ENDED && poll(&ended, 1, 0) == 0;
+        return process->reason == PROCESS_ENDED && !process_has_ended(process);
 }
 
 int process_adopt_main(struct process *process, pid_t pid, int own_pidfd) {

@@ -5,7 +5,8 @@ The file's words: ready (say READY=1 at the start), brief (wait for a writer to 
 with 3), sulky (say READY=1 when told to end, and go on), pings (say WATCHDOG=1 often), slow (when told to
 end ask for a minute, and end with 7 after one second).
 Its clients' orders, one a line: who, blocking (whether the listening socket is), nonblock (it is not, from now on),
-say TEXT, silence (no more pings), end.
+say TEXT, silence (no more pings), end, heir (a grandchild goes on, whose parent stays; when somebody has written to the
+FIFO FILE.go that one is the main process, and we end).
 """
 import os
 import select
@@ -25,6 +26,21 @@ def notify(text):
     s.close()
 
 
+def become_heir():
+    r, w = os.pipe()
+    if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
+            return True
+        os.write(w, b'%8d' % pid)
+        signal.pause()
+    pid = int(os.read(r, 8))
+    with open(sys.argv[1] + '.go') as f:
+        f.read()
+    notify('MAINPID=%d' % pid)
+    os._exit(0)
+
+
 def obey(line):
     verb, _, rest = line.partition(' ')
     if verb == 'blocking':
@@ -33,6 +49,8 @@ def obey(line):
         os.set_blocking(3, False)
     elif verb == 'silence':
         words.remove('pings')
+    elif verb == 'heir' and become_heir():
+        return obey('who')
     elif verb == 'end':
         os._exit(0)
     elif verb == 'say':
