@@ -17,10 +17,12 @@
 
 /* So many are taken at once, then others have their turn: whoever floods us waits in his own socket's queue. */
 #define BURST_MAX 16
+#define BURST_TIME (USEC_PER_MSEC / 2) /* strangers are dear: all their ancestors are asked for */
 
 /* What was said before the end has to fit into the socket's queue, whose length (net.unix.max_dgram_qlen) is this at
  * most on any machine we know of. */
 #define LAST_WORDS_MAX 4096
+#define LAST_WORDS_TIME (50 * USEC_PER_MSEC)
 
 #define LATE_MIN (100 * USEC_PER_MSEC) /* less is nothing out of the ordinary */
 
@@ -282,11 +284,15 @@ static bool take_one(struct notifier *notifier) {
         return true;
 }
 
-static int on_message(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
-        struct notifier *notifier = userdata;
+static void take_some(struct notifier *notifier, unsigned max, usec_t time) {
+        usec_t until = clock_monotonic() + time;
 
-        for (unsigned i = 0; i < BURST_MAX && take_one(notifier); i++)
+        for (unsigned i = 0; i < max && take_one(notifier) && clock_monotonic() < until; i++)
                 ;
+}
+
+static int on_message(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
+        take_some(userdata, BURST_MAX, BURST_TIME);
         return 0;
 }
 
@@ -342,8 +348,7 @@ void notifier_begin(struct notifier *notifier) {
 }
 
 void notifier_end(struct notifier *notifier) {
-        for (unsigned i = 0; i < LAST_WORDS_MAX && take_one(notifier); i++)
-                ;
+        take_some(notifier, LAST_WORDS_MAX, LAST_WORDS_TIME);
         if (notifier->timer)
                 sd_event_source_set_enabled(notifier->timer, SD_EVENT_OFF);
 }
