@@ -183,13 +183,20 @@ static void read_document(struct loader *loader, const struct yaml_document *doc
         section_clear(&section_service, &file.defaults);
 }
 
-/* Remembers NAME for as long as the definitions live. NULL when memory ran out, which is then reported. */
+/* The names of all files that were ever read, each once. Marks point to them, and a definition outlives the set it came
+ * with by any number of reloads that find it unchanged. */
+static struct strlist file_names;
+
+/* Remembers NAME for good. NULL when memory ran out, which is then reported. */
 static const char *note_file(struct loader *loader, const char *name) {
-        if (strlist_add(&loader->set->files, name) < 0) {
+        for (size_t i = 0; i < file_names.count; i++)
+                if (strcmp(file_names.items[i], name) == 0)
+                        return file_names.items[i];
+        if (strlist_add(&file_names, name) < 0) {
                 report_memory(loader, name);
                 return NULL;
         }
-        return loader->set->files.items[loader->set->files.count - 1];
+        return file_names.items[file_names.count - 1];
 }
 
 static void read_text(struct loader *loader, const char *name, const struct buf *text) {

@@ -54,7 +54,6 @@ struct def_set *def_set_free(struct def_set *set) {
         broker_def_deinit(&set->broker);
         free(set->by_name);
         broker_def_deinit(&set->broker);
-        strlist_deinit(&set->files);
         free(set);
         return NULL;
 }

@@ -352,7 +352,6 @@ struct def_set {
         struct service_def **services; /* in the order they were read; disabled ones too */
         struct service_def **by_name;  /* the same, sorted, for def_set_find() */
         size_t count;
-        struct strlist files; /* owns the file names all marks point to */
 };
 
 /* Whether its servers have something to say to us. */
