@@ -256,4 +256,19 @@ part 'what is wrong with a definition comes out after its reload' => sub {
         $t->stop;
 };
 
+part 'idle_stop of a daemon' => sub {
+        my $t = broker('ready: notify, idle_stop: 300ms', 'ready');
+        my $c = client($t);
+
+        mkfifo($t->dir . '/words.go', 0600) or die "words.go: $!";
+        my ($pid) = order($c, 'daemon') =~ /pid=(\d+)/;
+        ok($t->wait_message('server has a new main process', pid => $pid), 'a process in a session of its own is the server');
+        close_writer($t->dir . '/words.go');
+        my $from = log_end($t);
+        close $c;
+        is(($t->wait_message('server ended', -from => $from) // {})->{reason}, 'idle_stop', '... and is stopped');
+        ok(no_more($t, qr/cannot be held/, $from), '... held still first, as any');
+        $t->stop;
+};
+
 done_testing;

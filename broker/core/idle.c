@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 /* Between two questions while somebody is connected: a tenth of idle_stop, but not */
 #define INTERVAL_MIN (20 * USEC_PER_MSEC)
@@ -132,14 +133,23 @@ static bool can_see(struct idle *idle) {
         return true;
 }
 
+/* The group its main process is in, which is another than that of the process we started where it has told us of a
+ * daemon (MAINPID). 0: that one has ended. */
+static pid_t group_of(const struct process *process) {
+        pid_t group = process_goes_on(process) ? getpgid(process->launched.pid) : 0;
+
+        return MAX_OF(group, 0);
+}
+
 static void hold(struct idle *idle) {
         const struct process *process = can_see(idle) ? server_of(idle->service) : NULL;
 
-        if (!process) {
+        idle->group = process ? group_of(process) : 0;
+        /* It is not our own group, which one that was only just started may be in yet. */
+        if (idle->group == 0 || idle->group == getpgrp()) {
                 enter_busy(idle);
                 return;
         }
-        idle->group = process->group;
         if (kill(-idle->group, SIGSTOP) < 0) {
                 tell(idle, -errno, "its processes cannot be held still");
                 enter_busy(idle);
@@ -163,7 +173,8 @@ static void check_hold(struct idle *idle) {
         if (r <= 0)
                 tell(idle, r, "its processes do not hold still");
         process = r > 0 && is_quiet(idle) ? server_of(idle->service) : NULL;
-        if (process)
+        /* While it was held another process can have become the main one. */
+        if (process && group_of(process) == idle->group)
                 stop(idle, process);
         else
                 go_on(idle);

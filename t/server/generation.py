@@ -6,7 +6,8 @@ with 3), sulky (say READY=1 when told to end, and go on), pings (say WATCHDOG=1 
 end ask for a minute, and end with 7 after one second).
 Its clients' orders, one a line: who, blocking (whether the listening socket is), nonblock (it is not, from now on),
 say TEXT, silence (no more pings), end, heir (a grandchild goes on, whose parent stays; when somebody has written to the
-FIFO FILE.go that one is the main process, and we end).
+FIFO FILE.go that one is the main process, and we end), daemon (a child in a session of its own is the main process, and we end when
+somebody has written to that FIFO).
 """
 import os
 import select
@@ -24,6 +25,17 @@ def notify(text):
     s.connect('\0' + os.environ['NOTIFY_SOCKET'][1:])
     s.send(text.encode())
     s.close()
+
+
+def become_daemon():
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        return True
+    notify('MAINPID=%d' % pid)
+    with open(sys.argv[1] + '.go') as f:
+        f.read()
+    os._exit(0)
 
 
 def become_heir():
@@ -49,6 +61,8 @@ def obey(line):
         os.set_blocking(3, False)
     elif verb == 'silence':
         words.remove('pings')
+    elif verb == 'daemon' and become_daemon():
+        return obey('who')
     elif verb == 'heir' and become_heir():
         return obey('who')
     elif verb == 'end':
