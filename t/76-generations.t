@@ -243,17 +243,17 @@ part 'EXTEND_TIMEOUT_USEC while the broker ends' => sub {
 part 'what is wrong with a definition comes out after its reload' => sub {
         my $t = broker('ready: exec', 'nothing');
         my $port = $t->port('web');
-        my $conf = "web: {listen: 127.0.0.1:$port, wait: yes, description: %s, $command}\n";
 
         for my $time (1 .. 3) {
-                $t->write_conf(sprintf $conf, $time < 3 ? 'one' : 'two');
+                my $description = $time < 3 ? 'one' : 'two';
+                $t->write_conf("web: {listen: 127.0.0.1:$port, wait: yes, description: $description, $command}\n");
                 ok($t->reload, "reload $time");
         }
         is(($t->verb('stop', 'web'))[0], 0, 'stop');
         my $busy = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Listen => 1) or die "port $port: $!";
         my ($status, $out, $err) = $t->verb('start', 'web');
         is($status, 1, 'its port was taken meanwhile');
-        like($err, qr{^broker: \Q@{[$t->dir]}\E/conf/test\.yaml:\d+:\d+: services\.web\.listen}m, '... which is told with its place');
+        like($err, qr{^broker: services\.web\.listen}m, '... which is told by its key: the file may say something else by now');
         $t->stop;
 };
 

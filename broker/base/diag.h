@@ -32,7 +32,7 @@ struct diag {
         size_t file_count;
         size_t errors; /* all of them, also those beyond DIAG_MAX */
         size_t warnings;
-        bool unplaced; /* marks are not looked at: their files have been forgotten, as those of definitions in force */
+        bool unplaced; /* marks are not looked at: of definitions in force, whose files may say something else by now */
 };
 
 #define DIAG_NULL ((struct diag){0})

@@ -90,7 +90,7 @@ static void waitlist_restore(struct manager *manager, struct waitlist *list, str
                 waiter_restore(manager, list, state_entry(waiting, i));
 }
 
-static void save_remains(void *userdata, int pidfd, usec_t until) {
+static void save_group(void *userdata, int pidfd, usec_t until) {
         const struct state_out *list = userdata;
         struct state_out entry = state_add_object(*list);
 
@@ -98,21 +98,20 @@ static void save_remains(void *userdata, int pidfd, usec_t until) {
         state_put_usec(entry, "until", until);
 }
 
-static void remains_save(struct manager *manager, struct state_out out) {
+static void save_groups(struct manager *manager, struct state_out out) {
         struct state_out list = state_put_list(out, "remains");
 
-        process_host_each_remains(&manager->host, save_remains, &list);
+        remains_each(&manager->host.remains, save_group, &list);
 }
 
-static void remains_restore(struct manager *manager, struct state_in in) {
+static void restore_groups(struct manager *manager, struct state_in in) {
         struct state_in list = state_get_list(in, "remains");
 
         for (size_t i = 0; i < state_count(list); i++) {
                 struct state_in entry = state_entry(list, i);
                 int pidfd = state_take_fd(entry, "pidfd");
 
-                if (pidfd >= 0 &&
-                    process_host_restore_remains(&manager->host, pidfd, state_get_usec(entry, "until")) < 0)
+                if (pidfd >= 0 && remains_restore(&manager->host.remains, pidfd, state_get_usec(entry, "until")) < 0)
                         state_reader_fail(in.reader, "what is left of a process group cannot be watched");
         }
 }
@@ -193,7 +192,7 @@ void manager_save(struct manager *manager, struct state_out out) {
                 service_save(service, state_add_object(leaving));
         waitlist_save(&manager->headers, out, "headers");
         waitlist_save(&manager->partings, out, "partings");
-        remains_save(manager, out);
+        save_groups(manager, out);
         blocklist_save(&manager->blocked, out, "blocked");
         companions_save(manager, out);
         state_put_bytes(out, "log", log_waiting(), log_waiting_size());
@@ -224,7 +223,7 @@ void manager_restore(struct manager *manager, struct state_in in) {
                 return;
         waitlist_restore(manager, &manager->headers, in, "headers");
         waitlist_restore(manager, &manager->partings, in, "partings");
-        remains_restore(manager, in);
+        restore_groups(manager, in);
         blocklist_restore(&manager->blocked, in, "blocked");
         restore_numbers(manager, in);
         companions_restore(manager, in);

@@ -40,7 +40,7 @@ static int on_sweep(sd_event_source *source, uint64_t now UNUSED, void *userdata
                 waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
                 log_event(LOG_LEVEL_DEBUG, LOG_FIELDS(LOG_INTEGER("pid", info.si_pid)), "orphan reaped");
         }
-        process_host_sweep(&manager->host);
+        remains_sweep(&manager->host.remains);
         sd_event_source_set_enabled(manager->sigchld, SD_EVENT_ON);
         return 0;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "proc/pidfd.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,34 +16,12 @@
 
 #define IDLE_MAX 256 /* process objects kept for later; more connections at once allocate */
 
-/* Groups that have the rest of their grace period, each with a descriptor; one more gets SIGKILL at once. */
-#define REMAINS_MAX 256
-
-/* Linux 6.9: the signal is for the process group of that pid, which a pidfd knows even when the process has ended: as
- * long as the group has members the number is theirs, and afterwards the pidfd stands for nobody. */
-#ifndef PIDFD_SIGNAL_PROCESS_GROUP
-#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
-#endif
-
-/* A process group whose leader has ended, and been waited for. */
-struct remains {
-        struct list link;
-        struct process_host *host;
-        int pidfd; /* of the leader that was */
-        sd_event_source *timer;
-};
-
-/* Returns 0; -ESRCH, there is no such process; -EINVAL, the kernel does not know FLAGS; or another negative errno. */
-static int send_signal(int pidfd, int signal, unsigned flags) {
-        return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, flags) < 0 ? -errno : 0;
-}
-
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd) {
         *host = (struct process_host){.event = event, .launcher = launcher, .null_fd = null_fd};
         list_init(&host->idle);
         list_init(&host->running);
         pipes_init(&host->pipes);
-        list_init(&host->remains);
+        remains_init(&host->remains, event);
 }
 
 struct process *process_host_find(struct process_host *host, pid_t pid) {
@@ -65,90 +44,7 @@ static struct process *process_free(struct process *process) {
         return NULL;
 }
 
-static struct remains *remains_free(struct remains *remains) {
-        if (!remains)
-                return NULL;
-        if (!list_is_empty(&remains->link))
-                remains->host->remains_count--;
-        list_remove(&remains->link);
-        remains->timer = sd_event_source_disable_unref(remains->timer);
-        remains->pidfd = fd_close(remains->pidfd);
-        free(remains);
-        return NULL;
-}
-
-size_t process_host_sweep(struct process_host *host) {
-        struct remains *remains;
-
-        list_for_each(remains, &host->remains, link)
-                if (send_signal(remains->pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
-                        remains_free(remains);
-        return host->remains_count;
-}
-
-static int remains_on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
-        struct remains *remains = userdata;
-
-        send_signal(remains->pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
-        remains_free(remains);
-        return 0;
-}
-
-/* A group whose leader, that of OWN_PIDFD, has ended although it was the whole group that was told to. What cannot be
- * remembered, for want of memory, gets SIGKILL now rather than never. */
-static void remains_keep(struct process_host *host, int own_pidfd, usec_t until) {
-        AUTO(fd_closep) int pidfd = own_pidfd;
-        struct remains *remains;
-
-        if (send_signal(pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) < 0)
-                return;
-        remains = until > clock_monotonic() && host->remains_count < REMAINS_MAX ? calloc(1, sizeof(*remains)) : NULL;
-        if (!remains ||
-            sd_event_add_time(host->event, &remains->timer, CLOCK_MONOTONIC, until, 0, remains_on_timer, remains) < 0) {
-                send_signal(pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
-                free(remains);
-                return;
-        }
-        remains->host = host;
-        remains->pidfd = take_fd(pidfd);
-        list_init(&remains->link);
-        list_append(&host->remains, &remains->link);
-        host->remains_count++;
-}
-
-void process_host_each_remains(struct process_host *host, void (*each)(void *userdata, int pidfd, usec_t until),
-                               void *userdata) {
-        struct remains *remains;
-        uint64_t until = 0;
-
-        list_for_each(remains, &host->remains, link)
-                if (sd_event_source_get_time(remains->timer, &until) >= 0)
-                        each(userdata, remains->pidfd, until);
-}
-
-int process_host_restore_remains(struct process_host *host, int own_pidfd, usec_t until) {
-        struct remains *remains = calloc(1, sizeof(*remains));
-        int r;
-
-        if (!remains) {
-                fd_close(own_pidfd);
-                return err_raise(-ENOMEM);
-        }
-        list_init(&remains->link);
-        remains->host = host;
-        remains->pidfd = own_pidfd;
-        r = sd_event_add_time(host->event, &remains->timer, CLOCK_MONOTONIC, until, 0, remains_on_timer, remains);
-        if (r < 0) {
-                remains_free(remains);
-                return err_raise(r);
-        }
-        list_append(&host->remains, &remains->link);
-        host->remains_count++;
-        return 0;
-}
-
 void process_host_deinit(struct process_host *host) {
-        struct remains *remains;
         struct process *process;
 
         if (!host->event)
@@ -157,10 +53,7 @@ void process_host_deinit(struct process_host *host) {
                 process_free(process);
         host->idle_count = 0;
         pipes_deinit(&host->pipes);
-        list_for_each(remains, &host->remains, link) {
-                send_signal(remains->pidfd, SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP);
-                remains_free(remains);
-        }
+        remains_deinit(&host->remains);
 }
 
 static void process_retire(struct process *process) {
@@ -218,7 +111,7 @@ static void process_leave_remains(struct process *process) {
 
         for (size_t i = 0; i < LENGTH_OF(fds); i++)
                 if (until != USEC_INFINITY && fds[i] >= 0)
-                        remains_keep(process->host, fds[i], until);
+                        remains_keep(&process->host->remains, fds[i], until);
                 else
                         fd_close(fds[i]);
 }
@@ -409,14 +302,14 @@ void process_note_failure(struct process *process) {
 static void process_kill_adopted(struct process *process, int signal) {
         pid_t main = process->launched.pid, group = getpgid(main);
 
-        if (send_signal(process->group_pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP) == -EINVAL &&
-            group == process->group && send_signal(process->launched.pidfd, 0, 0) == 0)
+        if (pidfd_signal_group(process->group_pidfd, signal) == -EINVAL && group == process->group &&
+            pidfd_signal(process->launched.pidfd, 0) == 0)
                 kill(-group, signal);
         if (group == process->group)
                 return;
-        if (group == main && send_signal(process->launched.pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+        if (group == main && pidfd_signal_group(process->launched.pidfd, signal) == 0)
                 return;
-        send_signal(process->launched.pidfd, signal, 0);
+        pidfd_signal(process->launched.pidfd, signal);
 }
 
 void process_kill(struct process *process, int signal) {
@@ -427,7 +320,7 @@ void process_kill(struct process *process, int signal) {
         /* Every program leads a session, so its group has its number; a child that has not got that far yet is asked
          * directly, and ends when it unblocks its signals. */
         if (process->policy.process_only || kill(-process->launched.pid, signal) < 0)
-                send_signal(process->launched.pidfd, signal, 0);
+                pidfd_signal(process->launched.pidfd, signal);
 }
 
 void process_stop(struct process *process, enum process_reason reason) {
@@ -481,7 +374,7 @@ struct kinship_family process_family(const struct process *process) {
         /* The session of a process that nobody has waited for yet. That of the one we started may be none any more, and
          * its number somebody else's, unless its group has members. */
         family.sessions[0] = session > 0 ? session : 0;
-        if (session != process->group && send_signal(process->group_pidfd, 0, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+        if (session != process->group && pidfd_signal_group(process->group_pidfd, 0) == 0)
                 family.sessions[1] = process->group;
         return family;
 }

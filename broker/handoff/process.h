@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "handoff/pipes.h"
+#include "handoff/remains.h"
 #include "proc/exitinfo.h"
 #include "proc/kinship.h"
 #include "proc/launch.h"
@@ -22,9 +23,8 @@ struct process_host {
         struct list running;       /* all that run, by host_link */
         struct list idle;          /* process objects waiting to be used again */
         size_t idle_count;
-        struct pipes pipes;  /* for whoever relays bytes */
-        struct list remains; /* groups whose leader has ended, see process_host_sweep() */
-        size_t remains_count;
+        struct pipes pipes;     /* for whoever relays bytes */
+        struct remains remains; /* of groups whose leader has ended */
 };
 
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd);
@@ -32,18 +32,6 @@ void process_host_deinit(struct process_host *host);
 
 /* The running process with this pid, or NULL: then it is an orphan that has become our child. */
 struct process *process_host_find(struct process_host *host, pid_t pid);
-
-/* What is left of process groups that were told to end, and whose leader has: their members have the rest of the grace
- * period, then they get SIGKILL. Forgets those that have no members any more; to be called when orphans were reaped.
- * Returns how many groups are left. Needs Linux 6.9, where a pidfd stands for a group: a number could be somebody
- * else's by then. Before, there are none, and such members live on. */
-size_t process_host_sweep(struct process_host *host);
-
-/* For an upgrade of the broker: calls EACH for all of them, and makes one again. OWN_PIDFD is consumed. Returns 0 or a
- * negative errno. */
-void process_host_each_remains(struct process_host *host, void (*each)(void *userdata, int pidfd, usec_t until),
-                               void *userdata);
-int process_host_restore_remains(struct process_host *host, int own_pidfd, usec_t until);
 
 struct process_policy {
         int stop_signal;

@@ -110,7 +110,7 @@ static void finish(struct script *script) {
         plan_deinit(&script->plan);
         while (waitpid(-1, NULL, 0) > 0)
                 ;
-        assert_int_equal(process_host_sweep(&host), 0);
+        assert_int_equal(remains_sweep(&host.remains), 0);
 }
 
 static int pidfd_of(pid_t pid) {
@@ -162,7 +162,7 @@ static void test_adopt_orphan(void **state UNUSED) {
         assert_int_equal(script.end.reason, PROCESS_SILENT);
         assert_no(script.end.launch_failed);
         run_until_gone(&script);
-        assert_int_equal(process_host_sweep(&host), 0);
+        assert_int_equal(remains_sweep(&host.remains), 0);
         finish(&script);
 }
 
@@ -246,7 +246,7 @@ static void test_remains_killed(void **state UNUSED) {
         run_until_end(&script);
         assert_no(script.end.killed);
         run_until_gone(&script);
-        assert_int_equal(host.remains_count, 0);
+        assert_int_equal(host.remains.count, 0);
         finish(&script);
 }
 
@@ -262,10 +262,10 @@ static void test_remains_end(void **state UNUSED) {
         pid = read_pid(&script);
         process_stop(script.process, PROCESS_STOPPED);
         run_until_end(&script);
-        assert_int_equal(process_host_sweep(&host), 1);
+        assert_int_equal(remains_sweep(&host.remains), 1);
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        assert_int_equal(process_host_sweep(&host), 0);
+        assert_int_equal(remains_sweep(&host.remains), 0);
         run_until_gone(&script);
         finish(&script);
         alone.process_only = true;
@@ -274,7 +274,7 @@ static void test_remains_end(void **state UNUSED) {
                 pid = read_pid(&script);
                 process_stop(script.process, PROCESS_STOPPED);
                 run_until_end(&script);
-                assert_int_equal(process_host_sweep(&host), 0);
+                assert_int_equal(remains_sweep(&host.remains), 0);
                 assert_int_equal(kill(pid, SIGKILL), 0);
                 assert_int_equal(waitpid(pid, NULL, 0), pid);
                 run_until_gone(&script);
@@ -292,9 +292,9 @@ static void test_remains_at_end(void **state UNUSED) {
         read_pid(&script);
         process_stop(script.process, PROCESS_STOPPED);
         run_until_end(&script);
-        assert_int_equal(host.remains_count, 1);
+        assert_int_equal(host.remains.count, 1);
         process_host_deinit(&host);
-        assert_int_equal(host.remains_count, 0);
+        assert_int_equal(host.remains.count, 0);
         run_until_gone(&script);
         finish(&script);
 }
