@@ -80,6 +80,9 @@ static void wait_for_target(struct relay *relay, int error) {
 
         relay->error = error;
         relay->address = 0;
+        /* Many may find out at the same time; it is one event. */
+        if (relays->down && relays->retry_at != USEC_INFINITY)
+                return;
         relays->retry_delay = relays->retry_delay == 0 ? RETRY_DELAY : MIN_OF(relays->retry_delay * 2, RETRY_DELAY_MAX);
         relays->retry_at = relays_now(relays) + relays->retry_delay;
         relays->down = true;
@@ -88,20 +91,35 @@ static void wait_for_target(struct relay *relay, int error) {
 
 /* For now, or for good. */
 static void give_up(struct relay *relay, int error) {
-        if (is_early(error))
+        struct relays *relays = relay->relays;
+
+        if (is_early(error)) {
                 wait_for_target(relay, error);
-        else
-                relays_end(relay, HANDOFF_TARGET_FAILED, error);
+                return;
+        }
+        relays_end(relay, HANDOFF_TARGET_FAILED, error);
+        /* It may have been the one that tries for all: they have to find out for themselves. */
+        if (relays->down) {
+                relays->retry_at = relays_now(relays);
+                relays_run_soon(relays);
+        }
+}
+
+/* Of several addresses one that may still come decides whether it is waited for. */
+static void next_address(struct relay *relay, int error) {
+        if (relay->address == 0 || !is_early(relay->error))
+                relay->error = error;
+        relay->address++;
 }
 
 /* The other addresses have their turn at once. */
 static void fail(struct relay *relay, int error) {
         forget(relay);
-        relay->address++;
+        next_address(relay, error);
         if (relay->address < relays_setup(relay->relays)->target_count)
                 relaytarget_connect(relay, false);
         else
-                give_up(relay, error);
+                give_up(relay, relay->error);
 }
 
 static void note(struct relay *relay, uint32_t events) {
@@ -112,6 +130,8 @@ static void note(struct relay *relay, uint32_t events) {
                 getsockopt(relay->ends[RELAY_TARGET].fd, SOL_SOCKET, SO_ERROR, &error, &size);
         if (error == 0 && !(events & EPOLLOUT))
                 return;
+        if (events & EPOLLPRI)
+                relay_note(relay, RELAY_TARGET, EPOLLPRI);
         if (error == 0)
                 error = -begin(relay);
         if (error != 0)
@@ -163,18 +183,21 @@ static int try_address(struct relay *relay, const struct addr *addr) {
 
 int relaytarget_connect(struct relay *relay, bool short_fails) {
         const struct handoff_relay *setup = relays_setup(relay->relays);
-        int r = -EHOSTUNREACH;
 
-        for (; relay->address < setup->target_count; relay->address++) {
-                r = try_address(relay, &setup->targets[relay->address]);
+        while (relay->address < setup->target_count) {
+                int r = try_address(relay, &setup->targets[relay->address]);
+
                 if (r == 0)
                         return 0;
-                if (is_short(r))
+                if (is_short(r) && short_fails)
+                        return r;
+                if (is_short(r)) {
+                        relay->error = r;
                         break;
+                }
+                next_address(relay, r);
         }
-        if (is_short(r) && short_fails)
-                return r;
-        give_up(relay, r);
+        give_up(relay, relay->error);
         return 0;
 }
 
