@@ -71,17 +71,20 @@ static usec_t idle_at(const struct relays *relays) {
         return saturating_add(relays->idle_since, relays_setup(relays)->idle_stop);
 }
 
+/* Who waits may be connecting already, to what a server that has ended was about to listen to. */
+static bool is_wanted(const struct relays *relays) {
+        return relays->server_wanted || !list_is_empty(&relays->waiting);
+}
+
 void relayserver_run(struct relays *relays, usec_t now) {
         if (now >= idle_at(relays))
                 relayserver_stop(relays);
-        if (relays->server_wanted && !relays->retired)
+        if (is_wanted(relays))
                 relayserver_want(relays, now);
 }
 
 usec_t relayserver_next(const struct relays *relays) {
-        bool is_wanted = relays->server_wanted || !list_is_empty(&relays->waiting);
-
-        if (relays_setup(relays)->has_server && relays->server == RELAY_SERVER_NONE && is_wanted)
+        if (relays_setup(relays)->has_server && relays->server == RELAY_SERVER_NONE && is_wanted(relays))
                 return relays->server_at;
         return idle_at(relays);
 }
@@ -99,7 +102,7 @@ void relayserver_on_end(struct relays *relays, const struct process_end *end) {
         relays->server_at = end->ended_at;
         if (!ours && !relays->server_proved)
                 relays->server_at = saturating_add(end->ended_at, next_delay(relays));
-        if (!ours && (setup->restarts_always || (setup->restarts && failed))) {
+        if (!ours && !relays->retired && (setup->restarts_always || (setup->restarts && failed))) {
                 relays->server_wanted = relays->server_again = true;
                 relays->server_at = MAX_OF(relays->server_at, saturating_add(end->ended_at, setup->restart_delay));
         }
