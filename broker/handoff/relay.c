@@ -26,8 +26,10 @@ static enum move on_sent(struct relay *relay, enum relay_side from, ssize_t n) {
                 relay->directions[from].bytes += (uint64_t)n;
                 return MOVE_SOME;
         }
-        if (errno != EAGAIN)
+        if (errno != EAGAIN) {
+                relay->ends[other_side(from)].broken = true;
                 return MOVE_NO_MORE;
+        }
         relay->ends[other_side(from)].writable = false;
         return MOVE_NOTHING;
 }
@@ -57,6 +59,12 @@ static enum move copy_once(struct relay *relay, enum relay_side from) {
         return move;
 }
 
+/* Urgent data: splice(2) stops at it for ever; in line it is a byte like others (tcp(7)). */
+static void copy_from_now_on(struct relay *relay, enum relay_side from) {
+        setsockopt(relay->ends[from].fd, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
+        relay->directions[from].copies = true;
+}
+
 static enum move fill(struct relay *relay, enum relay_side from, struct pipes *pipes) {
         struct relay_direction *direction = &relay->directions[from];
         struct pipe *pipe = direction->copies ? NULL : pipes_take(pipes);
@@ -78,6 +86,11 @@ static enum move fill(struct relay *relay, enum relay_side from, struct pipes *p
                 direction->copies = true;
                 return copy_once(relay, from);
         }
+        /* Urgent data that has the end behind it looks like the end to splice(2), and does not to recv(2). */
+        if (n == 0) {
+                copy_from_now_on(relay, from);
+                return copy_once(relay, from);
+        }
         return on_not_received(relay, from, n);
 }
 
@@ -96,13 +109,14 @@ static enum move drain(struct relay *relay, enum relay_side from, struct pipes *
 }
 
 /* A pipe is filled only while it is empty, so that EAGAIN has one meaning; and nothing is taken from the sender
- * before the receiver can have it, so that who waits for a slow one holds no pipe. */
+ * before the receiver can have it, so that who waits for a slow one holds no pipe. What a sender that was reset has
+ * left behind is not waited with: nobody may ever take it. */
 static enum move move_once(struct relay *relay, enum relay_side from, struct pipes *pipes) {
         struct relay_direction *direction = &relay->directions[from];
         enum move move;
 
         if (!relay->ends[other_side(from)].writable)
-                return MOVE_NOTHING;
+                return relay->ends[from].broken ? MOVE_BROKEN : MOVE_NOTHING;
         if (!direction->pipe) {
                 if (!relay->ends[from].readable)
                         return MOVE_NOTHING;
@@ -190,11 +204,10 @@ void relay_note(struct relay *relay, enum relay_side side, uint32_t events) {
                 end->readable = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
                 end->writable = true;
-        if (events & EPOLLPRI) {
-                /* splice(2) stops at urgent data for ever; in line it is a byte like others (tcp(7)). */
-                setsockopt(end->fd, SOL_SOCKET, SO_OOBINLINE, &(int){1}, sizeof(int));
-                relay->directions[side].copies = true;
-        }
+        if (events & EPOLLERR)
+                end->broken = true;
+        if (events & EPOLLPRI)
+                copy_from_now_on(relay, side);
         if (events & EPOLLERR && relay->step == RELAY_RUNNING)
                 note_error(relay, side);
 }

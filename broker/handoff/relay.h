@@ -22,6 +22,7 @@ struct relay_end {
         sd_event_source *io;
         bool readable; /* may be: nobody has said EAGAIN since */
         bool writable;
+        bool broken; /* it was reset, or takes nothing any more */
 };
 
 /* From the side whose number it has to the other. */
