@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #define STEP_MAX USEC_PER_SEC /* how inexact the order of running relays may be */
 
@@ -163,13 +164,23 @@ static void pump(struct relay *relay) {
                 note_moved(relay);
 }
 
+/* A client that has gone before the target has taken it. Of an AF_UNIX one a hang-up says no more than an end does of
+ * a TCP one: what it has said before is still delivered. */
+static bool has_left(const struct relay *relay, uint32_t events) {
+        char byte;
+
+        if (events & EPOLLERR)
+                return true;
+        return events & EPOLLHUP && recv(relay->ends[RELAY_CLIENT].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 void relays_note(struct relay *relay, enum relay_side side, uint32_t events) {
         if (relay->step == RELAY_OVER)
                 return;
         relay_note(relay, side, events);
         if (relay->step == RELAY_RUNNING)
                 pump(relay);
-        else if (events & (EPOLLHUP | EPOLLERR))
+        else if (has_left(relay, events))
                 relays_end(relay, HANDOFF_CLIENT_LEFT, 0);
 }
 
