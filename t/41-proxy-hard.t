@@ -164,4 +164,105 @@ SKIP: {
         close $client;
 }
 $t->stop(ended => 1);
+
+# A reload takes the service away: who is in, and who waits for the target, may finish.
+{
+        my $d = BrokerTest->new(services => <<"Y");
+other: {listen: "%DIR%/other", proxy: "%DIR%/nobody"}
+front: {listen: 127.0.0.1:0, proxy: 127.0.0.1:$port}
+later: {listen: 127.0.0.1:0, proxy: "%DIR%/later"}
+server: {listen: "%DIR%/server", proxy: "%DIR%/s", command: [socat, "UNIX-LISTEN:%DIR%/s,fork,unlink-early", PIPE]}
+Y
+        my $client = $d->connect('front');
+        my $server = accept_from($target);
+        my $in = $d->served('server');
+        my $waiting = $d->connect('later');
+        syswrite $waiting, "patience\n";
+        my $until = time + $BrokerTest::TIMEOUT;
+        1 until $d->statistics('later')->{connections} == 1 || time > $until;
+        $d->write_conf("other: {listen: \"%DIR%/other\", proxy: \"%DIR%/nobody\"}\n");
+        ok($d->reload, 'the services are taken away');
+        for ([$client, $server], [$in, $in]) {
+                syswrite $_->[0], "on\n";
+                is(BrokerTest::read_line($_->[1]), "on\n", 'who is in goes on');
+        }
+        my $listener = listen_at($d->dir . '/later');
+        my $late = accept_from($listener);
+        is($late && BrokerTest::read_line($late), "patience\n", 'who was waiting is served');
+        close $_ for $client, $server, $waiting, $late, $in;
+        is($d->wait_message('server ended', service => 'server')->{reason}, 'stopped', 'the server ends after the last');
+        $d->stop;
+}
+
+# Many wait: it costs what one costs, and all are served.
+{
+        my $d = BrokerTest->new(services => "p: {listen: \"%DIR%/front\", proxy: \"%DIR%/target\", instances: unlimited}\n");
+        my @clients = map { $d->connect('p') } 1 .. 400;
+        my $until = time + $BrokerTest::TIMEOUT;
+        1 until $d->statistics('p')->{connections} == 400 || time > $until;
+        syswrite $clients[$_], "$_\n" for 0 .. $#clients;
+        cmp_ok(ticks_in($d, 0.5), '<', 10, '400 who wait cost no processor time');
+        my $listener = listen_at($d->dir . '/target');
+        my %seen;
+        for (@clients) {
+                my $server = accept_from($listener) // last;
+                $seen{ BrokerTest::read_line($server) // '' } = $server;
+        }
+        is(scalar keys %seen, 400, 'all are served when the target is there, through a shorter queue');
+        %seen = @clients = ();
+        $d->stop;
+}
+
+# Ten thousand connections that end in every way: in the end all places and descriptors are free.
+{
+        my $d = BrokerTest->new(later => 1);
+        my $number = IO::Socket::IP->new(Listen => 1, LocalHost => '127.0.0.1', LocalPort => 0)->sockport;
+        $d->write_conf("p: {listen: 127.0.0.1:$number, proxy: \"%DIR%/target\", instances: 64, start_timeout: 1s}\n", head => "broker: {log: {format: json, level: warning}}\n");
+        $d->start;
+        my $descriptors = sub { scalar grep { !/^pipe:/ } values %{ $d->fds } };
+        my $before = $descriptors->();
+        my $path = $d->dir . '/target';
+        my @kinds = ('echo', 'reset', 'target resets', 'half', 'silent', 'early reset', 'target closes');
+        my %end = (
+                'echo' => sub { my ($c, $s) = @_; syswrite $s, "x\n"; return (BrokerTest::read_line($c) // '') eq "x\n" },
+                'reset' => sub { my ($c, $s) = @_; reset_it($c); return ending($s) },
+                'target resets' => sub { my ($c, $s) = @_; syswrite $c, 'unread'; IO::Select->new($s)->can_read($BrokerTest::TIMEOUT); close $s; return ending($c) },
+                'half' => sub { my ($c, $s) = @_; shutdown $c, SHUT_WR; my $text = BrokerTest::read_all($s); close $s; return defined $text && ending($c) },
+                'target closes' => sub { my ($c, $s) = @_; close $s; return ending($c) },
+        );
+        my ($n, $wrong) = (0, 0);
+        for my $batch (1 .. 250) {
+                # Now and then nobody is there.
+                unlink $path;
+                my $listener = $batch % 60 ? listen_at($path) : undef;
+                my %open;
+                for (1 .. 40) {
+                        my $kind = $kinds[ $n++ % @kinds ];
+                        my $client = BrokerTest::connect_to("127.0.0.1:$number");
+
+                        if ($kind eq 'early reset') { reset_it($client) }
+                        elsif ($kind eq 'silent') { close $client }
+                        else { syswrite $client, "$n\n"; $open{$n} = [$kind, $client] }
+                }
+                if (!$listener) {
+                        $wrong += grep { !ending($_->[1]) } values %open;
+                        next;
+                }
+                while (%open) {
+                        my $server = accept_from($listener) // last;
+                        my $line = BrokerTest::read_line($server) // next;
+                        chomp $line;
+                        my ($kind, $client) = @{ delete $open{$line} // next };
+                        $end{$kind}->($client, $server) or $wrong++, diag("$n: $kind");
+                }
+                $wrong += keys %open;
+                diag("$n: $_->[0] has not come") for values %open;
+        }
+        is("$n $wrong", '10000 0', 'ten thousand connections, each ends as it should');
+        my ($out, $until) = ('', time + $BrokerTest::TIMEOUT);
+        until ($out =~ /Connections: 0 now/ || time > $until) { $out = ($d->verb('status', 'p'))[1] }
+        like($out, qr/Connections: 0 now, 10000 accepted/, 'all places are free');
+        is($descriptors->(), $before, 'and all descriptors');
+        $d->stop;
+}
 done_testing;

@@ -77,13 +77,16 @@ static int begin(struct relay *relay) {
 /* One waits, and all who come wait behind it. */
 static void wait_for_target(struct relay *relay, int error) {
         struct relays *relays = relay->relays;
+        usec_t most;
 
         relay->error = error;
         relay->address = 0;
         /* Many may find out at the same time; it is one event. */
         if (relays->down && relays->retry_at != USEC_INFINITY)
                 return;
-        relays->retry_delay = relays->retry_delay == 0 ? RETRY_DELAY : MIN_OF(relays->retry_delay * 2, RETRY_DELAY_MAX);
+        /* Nobody's start_timeout is over without a try. */
+        most = MAX_OF(RETRY_DELAY, MIN_OF(RETRY_DELAY_MAX, relays_setup(relays)->start_timeout / 4));
+        relays->retry_delay = relays->retry_delay == 0 ? RETRY_DELAY : MIN_OF(relays->retry_delay * 2, most);
         relays->retry_at = relays_now(relays) + relays->retry_delay;
         relays->down = true;
         relays_run_soon(relays);
