@@ -17,7 +17,7 @@ struct pipes {
 };
 
 /* What one pipe is asked to hold. It may be less where the user has many (pipe(7), pipe-user-pages-soft). */
-#define PIPE_CAPACITY ((size_t)256 << 10)
+#define PIPE_CAPACITY ((size_t)512 << 10)
 
 void pipes_init(struct pipes *pipes);
 void pipes_deinit(struct pipes *pipes);

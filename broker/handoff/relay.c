@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MOVES_MAX 8 /* pipes full in one direction, before others have their turn */
+#define MOVES_MAX 4 /* pipes full in one direction, before others have their turn */
 #define COPY_SIZE (16 << 10)
 
 enum move {

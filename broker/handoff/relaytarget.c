@@ -13,6 +13,7 @@
 
 #define RETRY_DELAY (5 * USEC_PER_MSEC)
 #define RETRY_DELAY_MAX (200 * USEC_PER_MSEC)
+#define TRIES_MAX 64 /* at a time, before others have their turn */
 
 static bool is_short(int error) {
         return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS || error == -ENOSPC;
@@ -209,7 +210,7 @@ static bool may_try(struct relays *relays, usec_t now) {
 }
 
 void relaytarget_run(struct relays *relays, usec_t now) {
-        bool tried = false;
+        unsigned tried = 0;
         struct relay *relay;
 
         list_for_each(relay, &relays->waiting, link) {
@@ -220,10 +221,13 @@ void relaytarget_run(struct relays *relays, usec_t now) {
                 /* While it is down, one at a time. */
                 if (relays->down)
                         relays->retry_at = USEC_INFINITY;
-                tried = true;
                 relaytarget_connect(relay, false);
+                if (++tried == TRIES_MAX) {
+                        relays_run_soon(relays);
+                        return;
+                }
         }
-        if (!tried && relays->down && now >= relays->retry_at)
+        if (tried == 0 && relays->down && now >= relays->retry_at)
                 relays->down = false;
 }
 

@@ -206,7 +206,7 @@ static void test_turns(void **state) {
         struct fixture *fixture = *state;
 
         fixture->relay.directions[RELAY_CLIENT].copies = true;
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 4; i++) {
                 char block[16 << 10] = {0};
 
                 assert_int_equal(send(fixture->client, block, sizeof(block), MSG_DONTWAIT), sizeof(block));
