@@ -102,11 +102,10 @@ static void give_up(struct relay *relay, int error) {
                 return;
         }
         relays_end(relay, HANDOFF_TARGET_FAILED, error);
-        /* It may have been the one that tries for all: they have to find out for themselves. */
-        if (relays->down) {
-                relays->retry_at = relays_now(relays);
+        /* It may have been the one that tried for all: now they have to find out for themselves. */
+        if (relays->down)
                 relays_run_soon(relays);
-        }
+        relays->down = false;
 }
 
 /* Of several addresses one that may still come decides whether it is waited for. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -201,6 +202,37 @@ static void test_last_words(void **state) {
         assert_arrives(fixture->client, "enough");
 }
 
+/* What is left in a pipe is never seen by whoever gets one next. */
+static void test_leftover(void **state) {
+        struct fixture *fixture = *state;
+        struct relay_direction *direction = &fixture->relay.directions[RELAY_CLIENT];
+        struct pipe *pipe;
+        int left = -1;
+
+        direction->pipe = pipe = pipes_take(&fixture->pipes);
+        assert_non_null(pipe);
+        assert_int_equal(write(pipe->write_fd, "secret", 6), 6);
+        pipe->size = 6;
+        relay_settle(&fixture->relay, &fixture->pipes, true);
+        assert_null(direction->pipe);
+        assert_int_equal(fixture->pipes.idle_count, 0);
+        pipe = pipes_take(&fixture->pipes);
+        assert_int_equal(ioctl(pipe->read_fd, FIONREAD, &left), 0);
+        assert_int_equal(left, 0);
+        pipes_return(&fixture->pipes, pipe);
+        assert_int_equal(fixture->pipes.idle_count, 1);
+}
+
+/* A sender that was reset does not wait for a receiver that takes nothing. */
+static void test_reset_while_blocked(void **state) {
+        struct fixture *fixture = *state;
+
+        assert_int_equal(pump(fixture), RELAY_IDLE);
+        push(fixture);
+        relay_note(&fixture->relay, RELAY_CLIENT, EPOLLIN | EPOLLHUP | EPOLLERR);
+        assert_int_equal(pump(fixture), RELAY_RESET);
+}
+
 /* One relay does not keep the loop for itself. */
 static void test_turns(void **state) {
         struct fixture *fixture = *state;
@@ -222,6 +254,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_back_pressure, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_back_pressure_copied, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_last_words, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_leftover, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_reset_while_blocked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         };
 
