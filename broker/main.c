@@ -22,7 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LAST_WORDS (200 * USEC_PER_MSEC) /* how long we wait for the log's reader at the end */
+/* How long we wait at the end for a log's reader who takes nothing, and for one who does. */
+#define LAST_WORDS_PATIENCE (1 * USEC_PER_SEC)
+#define LAST_WORDS (5 * USEC_PER_SEC)
 
 static void print_diag(const struct diag *diag) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
@@ -203,7 +205,7 @@ static int verb_run(const struct options *options, int own_state_fd) {
                 r = run(&manager, options, own_state_fd);
         }
         manager_deinit(&manager);
-        log_finish(LAST_WORDS);
+        log_finish(LAST_WORDS_PATIENCE, LAST_WORDS);
         return r;
 }
 

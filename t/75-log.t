@@ -67,48 +67,6 @@ Y
         }
         $t->stop;
 }
-# The journal: a socket of our own where it would be, in a mount namespace; and without one, text.
-SKIP: {
-        skip 'mount namespaces are not permitted here', 6 if system('unshare -m true 2>/dev/null') != 0 || $> != 0;
-        my $t = BrokerTest->new(later => 1);
-        $t->write_conf("a: {listen: '\@journal-%DIR%', wait: no, command: ['true']}\n", head => "broker: {log: {format: journal}}\n");
-        # What the journal gets comes back through a FIFO, which is open before anybody writes.
-        POSIX::mkfifo($t->dir . '/journal', 0600);
-        open my $journal, '+<', $t->dir . '/journal' or die $!;
-        $t->write_file('journal.pl', <<'P');
-use IO::Socket::UNIX;
-use Socket;
-my $dir = shift;
-system('mount', '-t', 'tmpfs', 'none', '/run') == 0 or die;
-mkdir '/run/systemd';
-mkdir '/run/systemd/journal';
-my $journal = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => '/run/systemd/journal/socket') or die;
-if (!fork) {
-        open my $out, '>', "$dir/journal";
-        $out->autoflush(1);
-        while (1) {
-                $journal->recv(my $entry, 65536);
-                print $out $entry, "\0\n";
-                last if $entry =~ /MESSAGE=bye/;
-        }
-        exit 0;
-}
-exec @ARGV;
-P
-        $t->start(wrap => ['unshare', '-m', $^X, $t->dir . '/journal.pl', $t->dir]);
-        BrokerTest::read_all(BrokerTest::connect_to('@journal-' . $t->dir));
-        $t->signal('TERM');
-        $t->wait_exit;
-        my $text = '';
-        while ($text !~ /MESSAGE=bye/ && IO::Select->new($journal)->can_read($BrokerTest::TIMEOUT)) {
-                sysread $journal, $text, 65536, length $text;
-        }
-        like($text, qr/MESSAGE=connection ended\n/, 'the journal gets the message');
-        like($text, qr/BROKER_SERVICE=a\n.*BROKER_STATUS=exit:0\n/s, 'and its fields');
-        like($text, qr/^PRIORITY=6$/m, 'and its priority');
-        is(scalar @{ $t->{log} }, 0, 'stderr gets nothing');
-        $t->stop(ended => 1);
-}
 # A journal that does not read: the broker has the other end itself, and nobody takes anything from it.
 SKIP: {
         skip 'mount namespaces are not permitted here', 5 if system('unshare -m true 2>/dev/null') != 0 || $> != 0;
@@ -180,6 +138,11 @@ if (!fork) {
         while (1) {
                 $socket->recv(my $entry, 65536);
                 print $out unpack('H*', $entry), "\n";
+                # For a while nobody reads.
+                if ($entry =~ /hold/) {
+                        open my $back, '<', "$dir/back";
+                        <$back>;
+                }
                 # Somebody ends it, and starts it again.
                 if ($entry =~ /away/) {
                         close $socket;
@@ -201,19 +164,70 @@ P
         return $captured;
 }
 
-# What was captured up to an entry that matches.
+# What was captured up to an entry that matches. What has come after it is for the next time.
 sub captured_until {
         my ($captured, $pattern) = @_;
-        my ($text, @entries) = '';
+        my $text = \(${*$captured}{rest} //= '');
+        my @entries;
 
-        while (IO::Select->new($captured)->can_read($BrokerTest::TIMEOUT)) {
-                sysread $captured, $text, 65536, length $text;
-                while ($text =~ s/^([0-9a-f]*)\n//) {
+        do {
+                while ($$text =~ s/^([0-9a-f]*)\n//) {
                         push @entries, pack 'H*', $1;
                         return @entries if $entries[-1] =~ $pattern;
                 }
-        }
+        } while (IO::Select->new($captured)->can_read($BrokerTest::TIMEOUT) && sysread $captured, $$text, 65536, length $$text);
         return @entries, 'nothing more came';
+}
+
+# The journal.
+SKIP: {
+        skip 'mount namespaces are not permitted here', 5 unless $namespaces;
+        my $t = BrokerTest->new(later => 1);
+        $t->write_conf("a: {listen: '%DIR%/s', wait: no, command: ['true']}\n", head => "broker: {log: {format: journal}}\n");
+        my $captured = start_captured($t, '/run/systemd/journal/socket');
+        BrokerTest::read_all(BrokerTest::connect_to($t->dir . '/s'));
+        my ($entry) = grep { /^MESSAGE=connection ended$/m } captured_until($captured, qr/^MESSAGE=connection ended$/m);
+        like($entry, qr/\AMESSAGE=connection ended\n/, 'the journal gets the message');
+        like($entry, qr/^BROKER_SERVICE=a\n.*^BROKER_STATUS=exit:0$/ms, 'and its fields');
+        like($entry, qr/^PRIORITY=6$/m, 'and its priority');
+        $t->signal('TERM');
+        $t->wait_exit;
+        like((captured_until($captured, qr/^MESSAGE=bye$/m))[-1], qr/^MESSAGE=bye$/m, 'up to the last words');
+        is(scalar @{ $t->{log} }, 0, 'stderr gets nothing');
+        $t->stop(ended => 1);
+}
+
+# What a daemon that does not read has no room for is counted, and told when it reads again.
+SKIP: {
+        skip 'mount namespaces are not permitted here', 8 unless $namespaces;
+        for my $sink (['journal', '/run/systemd/journal/socket', qr/^BROKER_LINES=(\d+)$/m], ['syslog', '/dev/log', qr/ lines=(\d+)\z/]) {
+                my ($format, $path, $lines) = @$sink;
+                my $t = BrokerTest->new(later => 1);
+                $t->write_conf(<<'Y', head => "broker: {log: {format: $format}}\n");
+say: {listen: '%DIR%/s', wait: no, command: [sh, -c, 'read x; echo "$$x" >&2']}
+noisy: {listen: '%DIR%/n', wait: no, command: [%PROBE%, --noise=2000]}
+Y
+                my $captured = start_captured($t, $path);
+                my $say = sub {
+                        my $c = BrokerTest::connect_to($t->dir . '/s');
+                        syswrite $c, "$_[0]\n";
+                        BrokerTest::read_all($c);
+                };
+                POSIX::mkfifo($t->dir . '/back', 0600);
+                $say->('hold');
+                captured_until($captured, qr/hold/);
+                is(BrokerTest::read_all(BrokerTest::connect_to($t->dir . '/n')), '', "$format: nobody waits for it");
+                $say->('still');
+                $t->write_file('back', '');
+                # All that it had room for; then there is some again.
+                captured_until($captured, qr/noise 50/);
+                $say->('again');
+                my $told = (captured_until($captured, qr/lines are missing here/))[-1];
+                like($told, $lines, "$format: lines that were lost are counted");
+                is(scalar @{ $t->{log} }, 0, "$format: stderr gets nothing");
+                like((captured_until($captured, qr/again|nothing more/))[-1], qr/again/, "$format: and the log goes on");
+                $t->stop;
+        }
 }
 
 # Syslog, and without a daemon there text, until there is one again.

@@ -44,7 +44,7 @@ static int send_entry(const struct buf *entry) {
 
         if (fd < 0 || sendto(fd, buf_text(entry), entry->size, MSG_DONTWAIT | MSG_NOSIGNAL,
                              (const struct sockaddr *)&address, sizeof(address)) < 0)
-                return errno == EAGAIN || errno == EMSGSIZE ? 0 : err_raise(-errno);
+                return errno == EAGAIN || errno == EMSGSIZE ? -EAGAIN : err_raise(-errno);
         return 0;
 }
 

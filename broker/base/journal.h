@@ -6,6 +6,6 @@
 
 /* A log_send_fn. Fields become upper-case journal fields with the prefix BROKER_; PRIORITY is the syslog level. What
  * would do something to a terminal is escaped as in text: journalctl(1) would not show such values, or show them as
- * they are. A line for which the journal has no room is lost. Without a journal a negative errno: the log then is text
- * on stderr. */
+ * they are. -EAGAIN: the journal has no room for the line. Without a journal another negative errno: the log then is
+ * text on stderr. */
 int journal_write(enum log_level level, const char *message, const struct log_field *fields);

@@ -39,7 +39,7 @@ static struct {
         struct log_settings settings;
         int fd;         /* our own description of stderr, or 2 */
         bool own;       /* fd is ours and non-blocking */
-        size_t dropped; /* lines lost since the last one that went out */
+        size_t dropped; /* lines lost since the last one that went out, of whichever sink */
         size_t sent;    /* bytes of waiting already written */
         struct buf waiting;
 } sink = {
@@ -127,13 +127,6 @@ void log_continue(const char *waiting, size_t size) {
         buf_add(&sink.waiting, waiting, size);
 }
 
-void log_finish(usec_t timeout) {
-        usec_t deadline = clock_monotonic() + timeout;
-
-        while (log_flush() > 0 && clock_monotonic() < deadline)
-                sink_is_writable(10);
-}
-
 /* YYYY-MM-DDThh:mm:ss.mmmZ. The seconds are broken down once a second at most. */
 static const char *timestamp(void) {
         static char text[40];
@@ -219,17 +212,34 @@ static void sink_add(enum log_level level, const char *message, const struct log
                 format_text(&sink.waiting, level, message, fields);
 }
 
+static const char lines_are_missing[] = "the log's reader was too slow, lines are missing here";
+
 static void sink_add_dropped(void) {
         size_t n = sink.dropped;
 
         sink.dropped = 0;
-        sink_add(LOG_LEVEL_WARNING, "the log's reader was too slow, lines are missing here",
-                 LOG_FIELDS(LOG_INTEGER("lines", (int64_t)n)));
+        sink_add(LOG_LEVEL_WARNING, lines_are_missing, LOG_FIELDS(LOG_INTEGER("lines", (int64_t)n)));
+}
+
+/* Hands a line to the sink of the format, where it has one. False: the line is to be text. */
+static bool sink_send(enum log_level level, const char *message, const struct log_field *fields) {
+        log_send_fn *send = sink.settings.send[sink.settings.format];
+        int r = send ? 0 : -ENOTCONN;
+
+        if (send && sink.dropped > 0) {
+                r = send(LOG_LEVEL_WARNING, lines_are_missing, LOG_FIELDS(LOG_INTEGER("lines", (int64_t)sink.dropped)));
+                if (r == 0)
+                        sink.dropped = 0;
+        }
+        if (r == 0)
+                r = send(level, message, fields);
+        if (r == -EAGAIN)
+                sink.dropped++;
+        return r == 0 || r == -EAGAIN;
 }
 
 void log_event(enum log_level level, const struct log_field *fields, const char *format, ...) {
         char message[LOG_MESSAGE_MAX];
-        log_send_fn *send;
         va_list args;
 
         if (!log_is_enabled(level))
@@ -237,8 +247,7 @@ void log_event(enum log_level level, const struct log_field *fields, const char 
         va_start(args, format);
         vsnprintf(message, sizeof(message), format, args);
         va_end(args);
-        send = sink.settings.send[sink.settings.format];
-        if (send && send(level, message, fields) >= 0)
+        if (sink_send(level, message, fields))
                 return;
         if (sink.waiting.size - sink.sent > LOG_WAITING_MAX && log_flush() > LOG_WAITING_MAX) {
                 sink.dropped++;
@@ -254,6 +263,26 @@ void log_event(enum log_level level, const struct log_field *fields, const char 
         sink_add(level, message, fields);
         if (!sink.settings.deferred)
                 log_flush();
+}
+
+void log_finish(usec_t patience, usec_t timeout) {
+        usec_t now = clock_monotonic(), deadline = now + timeout, until = now + patience;
+        size_t left, before = SIZE_MAX;
+
+        while ((left = log_flush()) > 0 || sink.dropped > 0) {
+                now = clock_monotonic();
+                if (left < before)
+                        until = now + patience;
+                before = left;
+                if (now >= MIN_OF(until, deadline))
+                        break;
+                if (left > 0)
+                        sink_is_writable(10);
+                else if (sink.settings.send[sink.settings.format])
+                        break;
+                else
+                        sink_add_dropped();
+        }
 }
 
 void log_err_site(int code) {

@@ -60,8 +60,8 @@ void log_err_site(int code);
 
 bool log_is_enabled(enum log_level level);
 
-/* A sink beside stderr, which gets message and fields as they are. Returns 0, or a negative errno to fall back to
- * text. */
+/* A sink beside stderr, which gets message and fields as they are. Returns 0; -EAGAIN when it has no room now: the line
+ * is lost, and counted; or another negative errno to fall back to text. */
 typedef int log_send_fn(enum log_level level, const char *message, const struct log_field *fields);
 
 struct log_settings {
@@ -87,8 +87,9 @@ int log_fd(void);
 /* Writes what is waiting without blocking. Returns the number of bytes that still wait. */
 size_t log_flush(void);
 
-/* The same but waits, for at most TIMEOUT: the last words of a program that ends. */
-void log_finish(usec_t timeout);
+/* The same but waits: the last words of a program that ends. For as long as the reader has taken something in the last
+ * PATIENCE, and for TIMEOUT at most. */
+void log_finish(usec_t patience, usec_t timeout);
 
 /* What still waits, for another log that is to go on with it: the rest of a line perhaps, then whole lines. Valid until
  * the next line. */

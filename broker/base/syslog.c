@@ -60,7 +60,7 @@ static int send_line(const struct buf *line) {
                 r = -errno;
         if (r == -EPROTOTYPE)
                 r = send_stream(line);
-        return r == -EAGAIN || r == 0 ? 0 : err_raise(r);
+        return r == -EAGAIN || r == 0 ? r : err_raise(r);
 }
 
 int syslog_write(enum log_level level, const char *message, const struct log_field *fields) {

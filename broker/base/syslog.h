@@ -7,8 +7,9 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* A log_send_fn. The line is what text has, under the tag broker[PID] and the facility daemon. A line for which the
- * daemon has no room is lost. Without a daemon a negative errno: the log then is text on stderr, until there is one. */
+/* A log_send_fn. The line is what text has, under the tag broker[PID] and the facility daemon. -EAGAIN: the
+ * daemon has no room for the line. Without one another negative errno: the log then is text on stderr, until there is
+ * one. */
 int syslog_write(enum log_level level, const char *message, const struct log_field *fields);
 
 #define SYSLOG_SIZE_MAX 8192 /* of a line; what is longer is cut */
