@@ -99,6 +99,7 @@ shot: {listen: 127.0.0.1:0, wait: no, command: [sh, -c, 'kill -9 \$\$\$\$']}
 long: {listen: 127.0.0.1:0, wait: no, max_runtime: 100ms, command: [sleep, "1000"]}
 shut: {listen: 127.0.0.1:0, wait: no, no_access: 127.0.0.0/8, command: [cat]}
 one: {listen: 127.0.0.1:0, wait: no, instances: 1, command: [cat]}
+local: {listen: ['%DIR%/local', '@metrics%DIR%'], wait: no, instances: 1, command: [cat]}
 web: {listen: {address: 127.0.0.1:0, reuse_port: yes}, wait: yes, start: boot, workers: 2, command: [sleep, "1000"]}
 again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: always, restart_delay: 1ms, restart_delay_max: 1ms, command: ["true"]}
 told: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [python3, $server, ready]}
@@ -119,6 +120,8 @@ Y
         BrokerTest::read_all($t->connect('shut'));
         my $busy = $t->served('one');
         my @waiting = map { $t->connect('one') } 1, 2;
+        my $local = $t->served('local');
+        push @waiting, map { BrokerTest::connect_to($_) } $t->dir . '/local', ('@metrics' . $t->dir) x 2;
         $t->wait_message('server will be started again', service => 'again');
         $t->wait_message('server started', service => 'again');
         $t->wait_message('server is ready', service => 'told', -from => 0);
@@ -139,6 +142,7 @@ Y
         is($m->{'sockbroker_server_start_latency_seconds_count{service="told"}'}, 1, 'and of a server that says when it is ready');
         is($m->{'sockbroker_connections_active{service="one"}'}, 1, 'active');
         is($m->{'sockbroker_queue_length{service="one"}'}, 2, 'who waits in the backlog');
+        is($m->{'sockbroker_queue_length{service="local"}'}, 3, 'in AF_UNIX sockets too');
         is($m->{'sockbroker_service_state{service="one",sockbroker_service_state="full"}'}, 1, 'the state');
         is($m->{'sockbroker_service_state{service="one",sockbroker_service_state="listening"}'}, 0, 'and what it is not');
         is($m->{'sockbroker_service_processes{service="one"}'}, 1, 'processes');
@@ -161,7 +165,7 @@ Y
         is($m->{'sockbroker_connections_accepted_total{service="echo"}'}, 2, 'what was counted stays');
         is($m->{"sockbroker_reloads_total{result=\"$_\"}"}, 1, "reloads: $_") for qw(ok failed);
         is($m->{sockbroker_services}, 1, 'one service is left');
-        undef $_ for $busy, @waiting;
+        undef $_ for $busy, $local, @waiting;
         $t->stop;
 }
 

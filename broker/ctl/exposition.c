@@ -5,7 +5,6 @@
 #include "config.h"
 #include "core/servicefsm.h"
 #include "ctl/samples.h"
-#include "net/backlog.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -59,7 +58,7 @@ static void write_duration(struct writer *w, const struct metric *metric, const 
                 samples_add_histogram(w, metric, service, &service->measures->duration);
 }
 
-/* Sockets that are not TCP's do not tell. */
+/* The kernel does not tell of every socket: of VSOCK, or of another network namespace. */
 static void write_queue(struct writer *w, const struct metric *metric, const struct service *service) {
         uint64_t sum = 0;
         bool known = false;
@@ -67,7 +66,8 @@ static void write_queue(struct writer *w, const struct metric *metric, const str
         for (size_t i = 0; i < service->port_count; i++) {
                 uint32_t length;
 
-                if (!port_is_connectable(service->ports[i]) || backlog_length(service->ports[i]->fd, &length) < 0)
+                if (!port_is_connectable(service->ports[i]) ||
+                    backlog_length(&w->backlog, service->ports[i]->fd, &length) < 0)
                         continue;
                 known = true;
                 sum += length;
@@ -269,7 +269,7 @@ static const struct metric metrics[] = {
         {
                 .name = "sockbroker_queue_length",
                 .type = METRIC_GAUGE,
-                .help = "Clients in the backlog of TCP sockets, not accepted yet.",
+                .help = "Clients in the backlog of the sockets, not accepted yet.",
                 .of_service = write_queue,
         },
         {
@@ -332,4 +332,5 @@ void exposition_write(struct manager *manager, enum exposition_format format, st
         }
         if (format == EXPOSITION_OPENMETRICS)
                 buf_add_string(out, "# EOF\n");
+        backlog_deinit(&w.backlog);
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "core/manager.h"
 #include "ctl/exposition.h"
+#include "net/backlog.h"
 
 enum metric_type {
         METRIC_COUNTER,
@@ -18,6 +19,7 @@ struct writer {
         struct manager *manager;
         enum exposition_format format;
         struct buf *out;
+        struct backlog backlog;
 };
 
 struct metric {
