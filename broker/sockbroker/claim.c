@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@
 #define MANAGER_PATH "/org/sockbroker"
 #define MANAGER_INTERFACE "org.sockbroker.Manager"
 #define LIBRARY "libsystemd.so.0"
+
+/* As long as sd-bus waits for an answer. */
+#define CONNECT_TIMEOUT 25 /* seconds */
 
 /* Above the standard descriptors, whatever the caller has closed. */
 #define FIRST_FD 3
@@ -140,6 +144,17 @@ static int load(struct call *call) {
         return 0;
 }
 
+/* A broker that is stopped accepts nobody, and its queue may be full. */
+static int open_socket(void) {
+        const struct timeval timeout = {.tv_sec = CONNECT_TIMEOUT};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                return -errno;
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+        return fd;
+}
+
 /* Returns a negative errno, which the caller may not be the last to see. */
 static int connect_to(struct call *call, const char *path) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -149,13 +164,15 @@ static int connect_to(struct call *call, const char *path) {
                 return -ENAMETOOLONG;
         strcpy(address.sun_path, path);
         if (call->fd < 0)
-                call->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                call->fd = open_socket();
         if (call->fd < 0)
-                return -errno;
+                return call->fd;
         do
                 r = connect(call->fd, (const struct sockaddr *)&address, sizeof(address));
         while (r < 0 && errno == EINTR);
-        return r < 0 ? -errno : 0;
+        if (r == 0)
+                return 0;
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
 }
 
 static int connect_control(struct call *call, const char *control) {
@@ -298,6 +315,9 @@ static int claim(struct call *call, const char *service, const char *control) {
                 return fail(call, -ENOMEM, "out of memory");
         call->claim->connection = -EBADF;
         r = read_reply(call);
+        /* What sd-bus says of values of another type than expected. */
+        if (r == -ENXIO)
+                r = -EBADMSG;
         if (r < 0)
                 return fail(call, r, "the broker's answer cannot be used: %s", strerror(-r));
         call->claim->connection = call->fd;

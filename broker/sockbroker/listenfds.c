@@ -80,28 +80,44 @@ static int set_cloexec(int count) {
         return 0;
 }
 
+/* One name of TEXT, which goes on behind it; *MORE: whether there is another. As sd_listen_fds_with_names(3) reads
+ * them, a backslash takes the meaning of the character after it. 0, -EINVAL or -ENOMEM. */
+static int take_name(const char **text, bool *more, char **ret) {
+        const char *p = *text;
+        char *name = malloc(strlen(p) + 1), *end = name;
+
+        if (!name)
+                return -ENOMEM;
+        for (; *p != '\0' && *p != ':'; *end++ = *p++)
+                if (*p == '\\' && *++p == '\0') {
+                        free(name);
+                        return -EINVAL;
+                }
+        *end = '\0';
+        *more = *p == ':';
+        *text = *more ? p + 1 : p;
+        *ret = name;
+        return 0;
+}
+
 /* TEXT is LISTEN_FDNAMES, or NULL. An empty name is one, too. */
 static int split_names(const char *text, int count, char ***ret) {
         char **names = calloc((size_t)count + 1, sizeof(*names));
         bool more = true;
-        int n = 0;
+        int n = 0, r = 0;
 
         if (!names)
                 return -ENOMEM;
-        for (; more && n < count; n++) {
-                size_t size = text ? strcspn(text, ":") : 0;
-
-                names[n] = text ? strndup(text, size) : strdup("unknown");
-                if (!names[n]) {
-                        broker_names_free(names);
-                        return -ENOMEM;
-                }
-                more = !text || text[size] == ':';
-                text = text && more ? text + size + 1 : text;
-        }
-        if (n < count || (text && more)) {
+        for (; more && n < count && r == 0; n++)
+                if (text)
+                        r = take_name(&text, &more, &names[n]);
+                else
+                        r = (names[n] = strdup("unknown")) ? 0 : -ENOMEM;
+        if (r == 0 && (n < count || (text && more)))
+                r = -EINVAL;
+        if (r < 0) {
                 broker_names_free(names);
-                return -EINVAL;
+                return r;
         }
         *ret = names;
         return 0;

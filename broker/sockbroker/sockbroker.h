@@ -57,7 +57,8 @@ struct broker_claim;
  * $XDG_RUNTIME_DIR/broker/control. RET_MESSAGE, unless NULL, gets a sentence about an error, to be freed with free(3);
  * or NULL where there is none. -ENOENT: there is no broker; -ESRCH: it has no such service; -EACCES: this user may not;
  * -EBUSY: somebody else has claimed it; -EHOSTDOWN: it has been stopped; -ENOSYS: libsystemd is missing, or the broker
- * knows nothing of claims. */
+ * knows nothing of claims; -ETIMEDOUT: the broker does not answer; -EBADMSG: what it answers cannot be used; and what
+ * connect(2) says. */
 int broker_claim(const char *service, const char *control, struct broker_claim **ret, char **ret_message);
 
 /* The sockets: in the order of the definition, worker by worker; close-on-exec. They are closed by broker_claim_free().

@@ -58,6 +58,9 @@ static void test_names(void **state UNUSED) {
         check_names(3, "::", (const char *[]){"", "", ""});
         check_names(1, "", (const char *[]){""});
         check_names(2, NULL, (const char *[]){"unknown", "unknown"});
+        /* As sd_listen_fds_with_names(3) has them. */
+        check_names(2, "a\\:b:c", (const char *[]){"a:b", "c"});
+        check_names(2, "a\\\\:\\b", (const char *[]){"a\\", "b"});
 }
 
 static void test_names_differ(void **state UNUSED) {
@@ -66,6 +69,8 @@ static void test_names_differ(void **state UNUSED) {
         announce(2, "web");
         assert_int_equal(broker_listen_fds(false, &untouched), -EINVAL);
         announce(2, "a:b:c");
+        assert_int_equal(broker_listen_fds(false, &untouched), -EINVAL);
+        announce(2, "a:b\\");
         assert_int_equal(broker_listen_fds(false, &untouched), -EINVAL);
         announce(2, "a:b:");
         assert_int_equal(broker_listen_fds(false, &untouched), -EINVAL);
