@@ -254,6 +254,32 @@ part 'activate -w' => sub {
         like($t->ask('lazy', "again\n"), qr/^pid=(?!$pid)\d+ fd=3 /, 'the broker starts its own server again');
 };
 
+part 'the program that has the claim' => sub {
+        my %from = from_now();
+        # It calls org.sockbroker.Manager.Stop("lazy") on the connection it has inherited.
+        my $script = $t->write_file('order.pl', <<'P');
+open my $bus, '+<&=', 4 or die "4: $!";
+my $text = sub { pack('V/a* x', $_[0]) };
+my $align = sub { $_[0] . "\0" x (-length($_[0]) % 8) };
+my $body = $text->('lazy');
+my $fields = '';
+for ([1, 'o', '/org/sockbroker'], [2, 's', 'org.sockbroker.Manager'], [3, 's', 'Stop']) {
+        $fields = $align->($fields) . pack('CC/a* x', $_->[0], $_->[1]) . $text->($_->[2]);
+}
+$fields = $align->($fields) . pack('CC/a* x C/a* x', 8, 'g', 's');
+syswrite $bus, $align->(pack('aCCCVVV/a*', 'l', 1, 0, 1, length $body, 77, $fields)) . $body;
+sysread $bus, my $answer, 4096;
+print STDERR $answer =~ s/[^ -~]+/ /gr, "\n";
+P
+        my $activate = ActivateTest->start(args => ['--claim=echo', '-w', '--now', $^X, $script]);
+
+        ok($activate->line(qr/org\.freedesktop\.DBus\.Error\.AccessDenied/), 'can order nothing else with its connection');
+        is($activate->ended, 0, 'it ends');
+        ok($t->wait_message('given back', service => 'echo', %from), 'and the claim with it');
+        ok($t->served('echo'), 'which is served again');
+        like($t->ask('lazy', "hello\n"), qr/^pid=\d+ fd=3 /, 'the other service has not been stopped');
+};
+
 part 'activate -w --inetd, names of its own, and traffic' => sub {
         my $file = $t->dir . '/report';
         my %from = from_now();

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 
-#define CLAIMS_MAX 64   /* of one peer */
 #define SOCKETS_MAX 253 /* in one message: SCM_MAX_FD of the kernel */
 
 struct bus_claim {
@@ -107,8 +106,6 @@ static int on_claim(sd_bus_message *call, void *userdata, sd_bus_error *error) {
 
         if (r < 0)
                 return r;
-        if (peer->claim_count >= CLAIMS_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "this peer has claimed too many services");
         claim = calloc(1, sizeof(*claim));
         if (!claim)
                 return -ENOMEM;
@@ -128,6 +125,17 @@ static int on_claim(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         return r < 0 ? r : 1;
 }
 
+/* A claimer hands its connection on to the program that it becomes, which may be another user's: the credentials looked
+ * at are those of who has connected. So nothing more can be asked for with them. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const struct bus_peer *peer = userdata;
+
+        if (peer->claim_count == 0 || sd_bus_message_is_method_call(message, NULL, NULL) <= 0)
+                return 0;
+        return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                "this connection is for the claim that was made on it alone");
+}
+
 static const sd_bus_vtable claim_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Claim", SD_BUS_ARGS("s", service), SD_BUS_RESULT("ah", sockets, "as", names), on_claim,
@@ -136,5 +144,9 @@ static const sd_bus_vtable claim_vtable[] = {
 };
 
 int bus_claim_add(struct bus_peer *peer) {
+        int r = sd_bus_add_filter(peer->connection, NULL, on_message, peer);
+
+        if (r < 0)
+                return r;
         return sd_bus_add_object_vtable(peer->connection, NULL, BUS_PATH, "org.sockbroker.Manager", claim_vtable, peer);
 }
