@@ -268,6 +268,9 @@ for ([1, 'o', '/org/sockbroker'], [2, 's', 'org.sockbroker.Manager'], [3, 's', '
 }
 $fields = $align->($fields) . pack('CC/a* x C/a* x', 8, 'g', 's');
 syswrite $bus, $align->(pack('aCCCVVV/a*', 'l', 1, 0, 1, length $body, 77, $fields)) . $body;
+# It does not block.
+vec(my $readable = '', 4, 1) = 1;
+select $readable, undef, undef, undef;
 sysread $bus, my $answer, 4096;
 print STDERR $answer =~ s/[^ -~]+/ /gr, "\n";
 P
