@@ -99,7 +99,7 @@ shot: {listen: 127.0.0.1:0, wait: no, command: [sh, -c, 'kill -9 \$\$\$\$']}
 long: {listen: 127.0.0.1:0, wait: no, max_runtime: 100ms, command: [sleep, "1000"]}
 shut: {listen: 127.0.0.1:0, wait: no, no_access: 127.0.0.0/8, command: [cat]}
 one: {listen: 127.0.0.1:0, wait: no, instances: 1, command: [cat]}
-local: {listen: ['%DIR%/local', '@metrics%DIR%'], wait: no, instances: 1, command: [cat]}
+local: {listen: ['%DIR%/local', '\@metrics%DIR%'], wait: no, instances: 1, command: [cat]}
 web: {listen: {address: 127.0.0.1:0, reuse_port: yes}, wait: yes, start: boot, workers: 2, command: [sleep, "1000"]}
 again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: always, restart_delay: 1ms, restart_delay_max: 1ms, command: ["true"]}
 told: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [python3, $server, ready]}
@@ -107,7 +107,7 @@ never: {listen: 127.0.0.1:0, wait: no, command: [cat]}
 Y
         my $address = metrics_address($t);
         my $m = scrape($address, 'before any client');
-        is($m->{'sockbroker_services'}, 10, 'services');
+        is($m->{'sockbroker_services'}, 11, 'services');
         is($m->{'sockbroker_connections_accepted_total{service="echo"}'}, 0, 'none accepted');
         ok(!(grep { /duration.*echo/ } keys %$m), 'no histogram of what has not happened');
 

@@ -59,6 +59,7 @@ ok(!exists $store->{env}{WATCHDOG_USEC}, 'no watchdog where there is none');
 my $server = "$RealBin/server/supervised.py";
 my $u = BrokerTest->new(services => <<"Y");
 plain: {listen: 127.0.0.1:0, wait: yes, ready: notify, watchdog: 1min, fd_store: 3, command: [python3, $server, ready]}
+path: {listen: %DIR%/path, wait: yes, ready: notify, fd_store: 3, command: [python3, $server, ready]}
 late: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 200ms, command: [python3, $server]}
 extended: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 30s, command: [python3, $server]}
 silent: {listen: 127.0.0.1:0, wait: yes, watchdog: 1min, stop_grace_period: 200ms, command: [python3, $server, deaf]}
@@ -109,6 +110,16 @@ $plain2->("say FDSTOREREMOVE=1|FDNAME=kept");
 $plain2->('exit 0');
 $plain2 = client('plain');
 is($plain2->('stored'), 'last=words', 'removed by name');
+
+my $path = client('path');
+$path->('store kept one');
+is(($u->verb('restart', 'path'))[0], 0, 'broker restart');
+$path = client('path');
+is($path->('stored'), 'kept=one', 'keeps what is stored');
+is(($u->verb('stop', 'path'))[0], 0, 'broker stop');
+is(($u->verb('start', 'path'))[0], 0, 'broker start');
+$path = client('path');
+is($path->('stored'), '', 'forgets it');
 
 # A daemon: the process that was started ends, another one is the server from then on.
 my ($daemon) = ($plain2->('daemon') // '') =~ /pid=(\d+)/;

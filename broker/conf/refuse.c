@@ -73,8 +73,8 @@ const char *refuse_socket_name(const char *text) {
         if (text[0] == '\0' || strlen(text) > 255)
                 return "is not a socket's name; write 1 to 255 characters";
         for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-                if (*p < ' ' || *p > '~' || *p == ':')
-                        return "is not a socket's name; write printable ASCII without a colon";
+                if (*p < ' ' || *p > '~' || *p == ':' || *p == '\\')
+                        return "is not a socket's name; write printable ASCII without a colon or a backslash";
         return NULL;
 }
 

@@ -321,7 +321,7 @@ static const struct key activation_keys[] = {
                 .max = 4096,
                 .fallback = "0",
                 .meaning = "How many descriptors a server may store with the broker (sd_notify(3), FDSTORE=1), for the "
-                           "next one to get behind its sockets.",
+                           "next one to get behind its sockets. `broker stop` closes them.",
                 .example = "16",
         },
         {

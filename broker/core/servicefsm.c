@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "core/arrival.h"
 #include "core/command.h"
+#include "core/fdstore.h"
 #include "core/idle.h"
 #include "core/manager.h"
 #include "core/pause.h"
@@ -188,8 +189,14 @@ static void on_restart_without_server(struct service *service) {
         servicefsm_enter_open(service);
 }
 
+/* What a server has stored is for the next start of a service that goes on, not for one that was stopped. */
+static void forget_stored(struct service *service) {
+        service->fdstore = fdstore_free(service->fdstore);
+}
+
 static void enter_halted(struct service *service) {
         servicefsm_leave_state(service);
+        forget_stored(service);
         arrival_drop_all(service);
         service_close_ports(service);
         service_stop_all(service);
@@ -343,7 +350,7 @@ static transition_fn *const when_claimed[SERVICE_EVENT_N] = {
 };
 
 static transition_fn *const when_stopped[SERVICE_EVENT_N] = {
-        [SERVICE_EV_ENDED] = ignore,
+        [SERVICE_EV_ENDED] = forget_stored,
         [SERVICE_EV_CHANGED] = ignore,
         [SERVICE_EV_STOP] = enter_leaving,
         [SERVICE_EV_READY] = ignore,

@@ -43,14 +43,16 @@ def in_child(code, wait=True):
 def stranger(text):
     """A process that has nothing to do with us any more: another session, and no parent of ours."""
     r, w = os.pipe()
-    hold_r, hold_w = os.pipe()
 
     def middle():
         os.setsid()
+        parent = os.getpid()
         if os.fork() == 0:
-            # Until our parent has gone we would still be its descendant: it holds the writing end.
-            os.close(hold_w)
-            os.read(hold_r, 1)
+            # Until our parent has gone we would still be its descendant.
+            try:
+                select.select([os.pidfd_open(parent)], [], [])
+            except ProcessLookupError:
+                pass
             notify(text)
             os.write(w, b'x')
             os._exit(0)
@@ -58,10 +60,9 @@ def stranger(text):
     pid = os.fork()
     if pid == 0:
         middle()
-    os.close(hold_w)
     os.waitpid(pid, 0)
     os.read(r, 1)
-    for fd in (r, w, hold_r):
+    for fd in (r, w):
         os.close(fd)
 
 
