@@ -17,6 +17,7 @@
 #include "ctl/upgrade.h"
 #include "options.h"
 
+#include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,6 +210,14 @@ static int verb_run(const struct options *options, int own_state_fd) {
         return r;
 }
 
+/* What is wrong with them goes to stderr. */
+static bool understands_arguments(int argc, char **argv) {
+        AUTO(options_deinit) struct options options = {0};
+
+        optind = 0; /* from the beginning: our own have been read */
+        return options_parse(argc, argv, &options) == 0 && options.verb == VERB_RUN;
+}
+
 /* Ends without taking anything apart: it is all somebody else's. */
 static int verb_check_state(int own_state_fd) {
         struct metrics metrics = METRICS_NULL;
@@ -226,7 +235,7 @@ static int verb_check_state(int own_state_fd) {
         }
         bus_init(&bus, &(struct bus_setup){.manager = &manager});
         metrics_init(&metrics, &manager);
-        _exit(upgrade_check(&manager, own_state_fd));
+        _exit(upgrade_check(&manager, own_state_fd, understands_arguments));
 }
 
 /* The verbs that ask a running broker. */

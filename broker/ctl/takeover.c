@@ -51,7 +51,17 @@ static void check_capabilities(struct state_reader *reader) {
                                           "file, as they were given to the old one (setcap(8))");
 }
 
-int upgrade_check(struct manager *manager, int own_fd) {
+/* Those that the running broker was started with, as we shall be. */
+static void check_arguments(struct state_reader *reader, bool (*understands)(int argc, char **argv)) {
+        AUTO(strlist_deinit) struct strlist arguments = STRLIST_NULL;
+
+        state_get_texts(state_reader_root(reader), "arguments", &arguments);
+        if (arguments.count > 0 && !understands((int)arguments.count, arguments.items))
+                state_reader_fail(reader,
+                                  "it does not understand the arguments that the running broker was started with");
+}
+
+int upgrade_check(struct manager *manager, int own_fd, bool (*understands)(int argc, char **argv)) {
         AUTO(fd_closep) int fd = own_fd;
         /* Not freed: what stands in it would be taken apart as if it were real. */
         struct state_reader reader;
@@ -61,6 +71,7 @@ int upgrade_check(struct manager *manager, int own_fd) {
                 reader.trial = true;
                 token = state_get_text(state_reader_root(&reader), "token");
                 check_capabilities(&reader);
+                check_arguments(&reader, understands);
                 manager_restore(manager, state_reader_root(&reader));
                 state_settle_rest(&reader);
         }

@@ -34,7 +34,7 @@ extern char **environ;
 struct upgrade {
         struct manager *manager; /* borrowed */
         char **argv;             /* borrowed */
-        char *path;
+        char *path;              /* NULL: nobody knows, and there is no upgrade */
         unsigned count;
         bool busy;
         unsigned checks;
@@ -47,16 +47,28 @@ struct upgrade {
         void *userdata;
 };
 
+/* A name that says which file is open somewhere; later that is another one, or always the one that runs. */
+static bool is_of_open_file(const char *name) {
+        return strncmp(name, "/proc/", strlen("/proc/")) == 0 || strncmp(name, "/dev/fd/", strlen("/dev/fd/")) == 0;
+}
+
+/* Without /proc nothing says otherwise. */
+static bool is_own_binary(const char *name) {
+        struct stat by_name, own;
+
+        if (!name || is_of_open_file(name) || stat(name, &by_name) < 0)
+                return false;
+        return stat("/proc/self/exe", &own) < 0 || (by_name.st_dev == own.st_dev && by_name.st_ino == own.st_ino);
+}
+
 /* The path by which we were started rather than the file's: a link may point to another version by then. */
 static char *find_binary(void) {
         const char *name = (const char *)getauxval(AT_EXECFN);
         char target[PATH_MAX];
         static const char deleted[] = " (deleted)";
-        struct stat by_name, own;
         ssize_t n;
 
-        if (name && stat(name, &by_name) == 0 && stat("/proc/self/exe", &own) == 0 && by_name.st_dev == own.st_dev &&
-            by_name.st_ino == own.st_ino) {
+        if (is_own_binary(name)) {
                 char *directory = name[0] == '/' ? NULL : getcwd(NULL, 0), *path = NULL;
 
                 if (asprintf(&path, "%s%s%s", directory ? directory : "", directory ? "/" : "", name) < 0)
@@ -83,10 +95,6 @@ int upgrade_new(struct manager *manager, char **argv, struct upgrade **ret) {
         upgrade->manager = manager;
         upgrade->argv = argv;
         upgrade->path = find_binary();
-        if (!upgrade->path) {
-                upgrade_free(upgrade);
-                return err_raise(-ENOENT);
-        }
         *ret = upgrade;
         return 0;
 }
@@ -150,6 +158,15 @@ static void refuse_for_error(struct upgrade *upgrade, const char *what, int erro
         end_for_error(upgrade, UPGRADE_REFUSED, what, error);
 }
 
+/* It gets the same, and has to understand them. */
+static void save_arguments(struct upgrade *upgrade, struct state_out out) {
+        struct strlist arguments = {.items = upgrade->argv};
+
+        while (arguments.items[arguments.count])
+                arguments.count++;
+        state_put_texts(out, "arguments", &arguments);
+}
+
 /* What the new binary could lose by being executed, where its file has capabilities. */
 static void save_process(struct upgrade *upgrade, struct state_out out) {
         struct capability_sets own;
@@ -157,6 +174,7 @@ static void save_process(struct upgrade *upgrade, struct state_out out) {
         state_put_text(out, "version", VERSION);
         state_put_text(out, "token", upgrade->token);
         state_put_integer(out, "upgrades", upgrade->count + 1);
+        save_arguments(upgrade, out);
         if (capability_get_own(&own) == 0)
                 state_put_integer(out, "capabilities", (int64_t)own.permitted);
 }
@@ -352,6 +370,9 @@ void upgrade_begin(struct upgrade *upgrade, upgrade_done_fn *done, void *userdat
         upgrade->userdata = userdata;
         if (upgrade->manager->draining)
                 refuse(upgrade, "the broker is about to end");
+        else if (!upgrade->path)
+                refuse(upgrade, "nothing says where the broker's binary is: it was started by no path, and there is no "
+                                "/proc");
         else
                 begin_check(upgrade);
 }

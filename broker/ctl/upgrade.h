@@ -49,5 +49,6 @@ int upgrade_take_over(struct manager *manager, struct upgrade *upgrade, int own_
 void upgrade_set_count(struct upgrade *upgrade, unsigned count);
 
 /* Its own part of `broker check-state`: tries that without descriptors, and says what came of it in the way that
- * upgrade_begin() reads. MANAGER is new and cannot be used any more. Returns the exit status. */
-int upgrade_check(struct manager *manager, int own_fd);
+ * upgrade_begin() reads. MANAGER is new and cannot be used any more. UNDERSTANDS: whether a broker could be run with
+ * these arguments. Returns the exit status. */
+int upgrade_check(struct manager *manager, int own_fd, bool (*understands)(int argc, char **argv));
