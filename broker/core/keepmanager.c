@@ -18,6 +18,7 @@ static void inherit_save(const struct inherit *inherit, struct state_out out) {
 
                 state_put_fd(entry, "fd", inherit->items[i].fd);
                 state_put_text(entry, "name", inherit->items[i].name);
+                state_put_flag(entry, "non_blocking", inherit->items[i].non_blocking);
         }
 }
 
@@ -32,6 +33,7 @@ static void inherit_restore(struct inherit *inherit, struct state_in in) {
 
                 item->fd = state_take_fd(state_entry(list, i), "fd");
                 item->name = state_get_text(state_entry(list, i), "name");
+                item->non_blocking = state_get_flag(state_entry(list, i), "non_blocking");
                 if (!item->name)
                         state_reader_fail(in.reader, "an inherited socket has no name");
         }
