@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 int state_writer_init(struct state_writer *ret) {
         *ret = (struct state_writer){.root = json_object()};
         if (!ret->root)
@@ -166,8 +170,16 @@ static int write_document(const struct state_writer *writer, int fd) {
         return 0;
 }
 
+/* That it is no program is asked for where the kernel knows of it (Linux 6.3): a host may insist on that. */
+static int make_memfd(void) {
+        const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+        int fd = memfd_create("broker-state", flags | MFD_NOEXEC_SEAL);
+
+        return fd < 0 && errno == EINVAL ? memfd_create("broker-state", flags) : fd;
+}
+
 int state_seal(struct state_writer *writer) {
-        AUTO(fd_closep) int fd = memfd_create("broker-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        AUTO(fd_closep) int fd = make_memfd();
         int r;
 
         if (fd < 0)
