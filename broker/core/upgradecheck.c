@@ -99,6 +99,9 @@ static void on_end(void *userdata, struct process *process) {
 
         check->process = NULL;
         read_answer(check);
+        /* Others may still have the other end. */
+        check->io = sd_event_source_disable_unref(check->io);
+        check->answer_fd = fd_close(check->answer_fd);
         ok = exitinfo_is_success(&process->end->exit) && !process->end->launch_failed && is_consent(check);
         if (!ok)
                 describe_refusal(check, process->end, &why);
