@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -280,12 +281,47 @@ static void test_definition(void **state UNUSED) {
         close(fd);
 }
 
+static void check_definition(const struct service_def *def) {
+        struct state_reader reader;
+        struct state_writer writer;
+        struct service_def *back;
+        int fd;
+
+        definition_save(def, begin(&writer));
+        fd = seal(&writer);
+        assert_true(state_reader_init(&reader, fd, getpid()));
+        back = definition_restore(state_reader_root(&reader));
+        if (!back || !service_def_same(def, back) || !service_def_equal(def, back))
+                fail_msg("service %s does not come back: %s", def->name, buf_text(&reader.problem));
+        service_def_free(back);
+        state_reader_deinit(&reader);
+        close(fd);
+}
+
+/* Every key there is stands in one of these files: what is not printed, or not kept, would be lost. */
+static void test_all_keys(void **state UNUSED) {
+        glob_t files;
+
+        assert_int_equal(glob(DEFINITIONS "/*.yaml", 0, NULL, &files), 0);
+        for (size_t i = 0; i < files.gl_pathc; i++) {
+                const struct strlist paths = {.items = &files.gl_pathv[i], .count = 1};
+                AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+                struct def_set *set = confdir_load(&paths, &diag);
+
+                assert_non_null(set);
+                for (size_t j = 0; j < set->count; j++)
+                        check_definition(set->services[j]);
+                def_set_free(set);
+        }
+        globfree(&files);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
                 cmocka_unit_test(test_whose_it_is),    cmocka_unit_test(test_damaged),
                 cmocka_unit_test(test_without_a_name), cmocka_unit_test(test_descriptors),
-                cmocka_unit_test(test_definition),
+                cmocka_unit_test(test_definition),     cmocka_unit_test(test_all_keys),
         };
 
         return cmocka_run_group_tests_name("state", tests, NULL, NULL);
