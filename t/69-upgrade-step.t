@@ -114,6 +114,28 @@ sub state {
         return (<$fh> // '') =~ /\) (\w) / ? $1 : 'T';
 }
 
+part 'definitions that change meanwhile' => sub {
+        my $t = new_broker("echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+        my $trial = sub {
+                { open my $fh, '<', $t->dir . '/tried' or die "tried: $!"; readline $fh }
+                $_[0]->();
+                open my $fh, '>', $t->dir . '/go' or die "go: $!";
+                print $fh "\n";
+        };
+
+        POSIX::mkfifo($t->dir . "/$_", 0600) or die "mkfifo: $!" for qw(tried go);
+        install_step($t, trial => 'echo >%DIR%/tried; read x <%DIR%/go');
+        my $upgraded = verb_beside($t, 'upgrade');
+        $trial->(sub {
+                $t->write_conf("echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\nmore: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+                ok($t->reload, 'while the new binary is tried definitions change');
+        });
+        $trial->(sub { pass('it is tried again with those') });
+        is(($upgraded->())[0], 0, 'and then the broker is upgraded') or diag($t->log_text);
+        is($t->ask('more', "on\n"), "on\n", '... and goes by them');
+        $t->stop;
+};
+
 part 'the arguments of the broker' => sub {
         my $t = new_broker("echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
 

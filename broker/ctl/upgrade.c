@@ -29,7 +29,7 @@ extern char **environ;
  * (core/lingering). */
 #define PATIENCE (3 * USEC_PER_SEC)
 #define LOOK_INTERVAL (2 * USEC_PER_MSEC)
-#define CHECKS_MAX 3 /* of a binary that changes while it is looked at */
+#define CHECKS_MAX 3 /* of a binary that changes while it is looked at, or of definitions that do */
 
 struct upgrade {
         struct manager *manager; /* borrowed */
@@ -40,6 +40,7 @@ struct upgrade {
         unsigned checks;
         struct upgrade_check *check;
         struct stat binary; /* the one that is, or was, tried */
+        uint64_t reloads;   /* how many there had been then: it has seen no later definitions */
         char token[UPGRADE_TOKEN_MAX];
         usec_t checked_at;
         sd_event_source *timer;
@@ -290,12 +291,12 @@ static void go_on(struct upgrade *upgrade) {
                 arm_timer(upgrade, LOOK_INTERVAL);
         else if (obstacle && *obstacle)
                 refuse(upgrade, obstacle);
-        else if (is_same_binary(upgrade))
+        else if (is_same_binary(upgrade) && upgrade->reloads == upgrade->manager->reloads_done)
                 take_the_step(upgrade);
         else if (upgrade->checks < CHECKS_MAX)
                 begin_check(upgrade);
         else
-                refuse(upgrade, "the new binary changes all the time");
+                refuse(upgrade, "the new binary, or the definitions, change all the time");
 }
 
 static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -346,6 +347,7 @@ static void begin_check(struct upgrade *upgrade) {
 
         upgrade->check = upgrade_check_free(upgrade->check);
         upgrade->checks++;
+        upgrade->reloads = upgrade->manager->reloads_done;
         if (stat(upgrade->path, &upgrade->binary) < 0) {
                 refuse_for_error(upgrade, "there is no new binary", -errno);
                 return;
