@@ -114,6 +114,22 @@ sub state {
         return (<$fh> // '') =~ /\) (\w) / ? $1 : 'T';
 }
 
+part 'a binary that is strange' => sub {
+        my $t = new_broker("echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+
+        install_script($t, q{printf 'p\303s de\033[1m \377 mots\n' >&2; exit 1});
+        ok(!upgrade($t), 'a binary whose words are no text is refused');
+        like($t->{said}, qr/cannot take over \(exit:1\): p.*s de/, '... and they are told, as far as they are');
+        unlike($t->{said}, qr/\033/, '... without what a terminal would do about them');
+        POSIX::mkfifo($t->dir . '/left', 0600) or die "mkfifo: $!";
+        install_script($t, 'exec 9>' . $t->dir . '/left; sleep 1000 & exit 1');
+        my $upgraded = verb_beside($t, 'upgrade');
+        { open my $fh, '<', $t->dir . '/left' or die "left: $!"; is(readline $fh, undef, 'what a binary leaves behind ends with it') }
+        is(($upgraded->())[0], 1, '... and it is refused');
+        is($t->ask('echo', "on\n"), "on\n", 'the old one goes on');
+        $t->stop;
+};
+
 part 'definitions that change meanwhile' => sub {
         my $t = new_broker("echo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
         my $trial = sub {

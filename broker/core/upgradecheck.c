@@ -89,7 +89,9 @@ static void describe_refusal(struct upgrade_check *check, const struct process_e
                 buf_printf(out, ": %s", line);
 }
 
-static void on_ending(void *userdata UNUSED, struct process *process UNUSED) {
+/* What it has started beside itself. */
+static void on_ending(void *userdata UNUSED, struct process *process) {
+        process_kill(process, SIGKILL);
 }
 
 static void on_end(void *userdata, struct process *process) {

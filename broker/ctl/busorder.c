@@ -37,7 +37,7 @@ static void answer(const struct bus_order *order, enum command_outcome outcome, 
         if (outcome == COMMAND_DONE)
                 sd_bus_reply_method_return(order->call, "");
         else
-                sd_bus_reply_method_errorf(order->call, error_name(outcome), "%s", why);
+                bus_reply_error(order->call, error_name(outcome), why);
 }
 
 static void on_done(void *userdata, enum command_outcome outcome, const char *why) {

@@ -93,6 +93,13 @@ int bus_append_texts(sd_bus_message *message, const struct strlist *texts) {
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+int bus_reply_error(sd_bus_message *call, const char *name, const char *why) {
+        AUTO(buf_deinit) struct buf valid = BUF_NULL;
+
+        buf_add_valid(&valid, why);
+        return sd_bus_reply_method_errorf(call, name, "%s", buf_failed(&valid) ? "" : buf_text(&valid));
+}
+
 /* Whoever is connected has been looked at already (SO_PEERCRED). Nothing may happen to us because of him: neither an
  * end of the loop when he goes, nor a wait for him when we do. */
 static int set_up(struct bus_peer *peer, int fd) {

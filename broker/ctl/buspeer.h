@@ -65,6 +65,9 @@ int bus_service_append(sd_bus_message *message, const struct service *service, b
 int bus_append_text(sd_bus_message *message, const char *text);
 int bus_append_texts(sd_bus_message *message, const struct strlist *texts);
 
+/* Answers CALL with error NAME and WHY, which need not be UTF-8 either. 0 or a negative errno. */
+int bus_reply_error(sd_bus_message *call, const char *name, const char *why);
+
 /* The error of a name that no service has, with the nearest that one has. Returns a negative errno. */
 int bus_no_service(const struct manager *manager, const char *name, sd_bus_error *error);
 

@@ -16,7 +16,7 @@ static void on_outcome(void *userdata, enum upgrade_outcome outcome, const char 
         struct bus_peer *peer = userdata;
 
         if (outcome == UPGRADE_REFUSED)
-                sd_bus_reply_method_errorf(peer->upgrade_call, BUS_ERROR_FAILED, "%s", why);
+                bus_reply_error(peer->upgrade_call, BUS_ERROR_FAILED, why);
         else if (outcome == UPGRADE_BEGINS)
                 sd_bus_reply_method_return(peer->upgrade_call, "");
         else
