@@ -202,11 +202,14 @@ int client_reload(const struct client_options *options) {
 static int wait_for_end(sd_bus *bus) {
         usec_t until = clock_monotonic() + UPGRADE_TIMEOUT;
 
-        while (sd_bus_is_open(bus) > 0 && clock_monotonic() < until) {
+        while (sd_bus_is_open(bus) > 0) {
+                usec_t now = clock_monotonic();
                 int r = sd_bus_process(bus, NULL);
 
+                if (now >= until)
+                        break;
                 if (r == 0)
-                        r = sd_bus_wait(bus, until - clock_monotonic());
+                        r = sd_bus_wait(bus, until - now);
                 if (r < 0)
                         return 0;
         }
