@@ -219,7 +219,7 @@ Y
         my $number = IO::Socket::IP->new(Listen => 1, LocalHost => '127.0.0.1', LocalPort => 0)->sockport;
         $d->write_conf("p: {listen: 127.0.0.1:$number, proxy: \"%DIR%/target\", instances: 64, start_timeout: 1s}\n", head => "broker: {log: {format: json, level: warning}}\n");
         $d->start;
-        my $descriptors = sub { scalar grep { !/^pipe:/ } values %{ $d->fds } };
+        my $descriptors = sub { scalar grep { !/^pipe:/ } values %{ $d->settled_fds } };
         my $before = $descriptors->();
         my $path = $d->dir . '/target';
         my @kinds = ('echo', 'reset', 'target resets', 'half', 'silent', 'early reset', 'target closes');

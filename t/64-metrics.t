@@ -286,11 +286,11 @@ Y
 
         ok($sub->($t->dir . '/m.sock'), 'a path');
         is(ask($t->dir . '/m.sock', '/healthz')->{status}, 200, 'is served');
-        my $open = grep { /m\.sock|socket:/ } values %{ $t->fds };
+        my $open = grep { /m\.sock|socket:/ } values %{ $t->settled_fds };
         $t->write_conf("b: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
         ok($t->reload, 'none');
         ok(!-e $t->dir . '/m.sock', 'and the path is gone');
-        is(scalar(grep { /socket:/ } values %{ $t->fds }), $open - 1, 'and its descriptor');
+        is(scalar(grep { /socket:/ } values %{ $t->settled_fds }), $open - 1, 'and its descriptor');
         $t->stop;
 }
 

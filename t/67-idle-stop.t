@@ -223,7 +223,9 @@ for my $name (qw(tcp path handler forking), $gunicorn ? 'app' : ()) {
         my $pid = fork // die $!;
         if (!$pid) {
                 srand 1;
-                for my $round (1 .. $rounds) {
+                for my $round (1 .. 5 * $rounds) {
+                        # On a busy machine clients come early, and find the server running.
+                        last if $round > $rounds && -e $t->dir . "/enough-$name";
                         my @burst = map {
                                 my $late = rand(0.035) + $_ * 0.0007;
                                 my $client = fork // die $!;
@@ -242,16 +244,30 @@ for my $name (qw(tcp path handler forking), $gunicorn ? 'app' : ()) {
         close $write;
         $report{$name} = $read;
 }
+my (%stops, $counted);
+
+# Counts the stops that the log tells of; a service whose clients have seen enough of them is told so.
+sub count_stops {
+        for (; ($counted // 0) < @{ $t->{log} }; $counted++) {
+                my $record = $t->{log}[$counted // 0];
+                next unless ($record->{reason} // '') eq 'idle_stop';
+                $t->write_file("enough-$record->{service}", '') if ++$stops{ $record->{service} } == int($rounds / 10) + 1;
+        }
+        return;
+}
+
 for my $name (sort keys %report) {
         # As the broker's log is on a pipe, it is read meanwhile.
         my ($text, $select) = ('', IO::Select->new($report{$name}));
         while (1) {
                 $t->read_log(0.01);
+                count_stops();
                 $select->can_read(0) or next;
                 sysread $report{$name}, $text, 65536, length $text or last;
         }
         1 while $t->read_log(0);
-        my $stops = grep { ($_->{reason} // '') eq 'idle_stop' && $_->{service} eq $name } @{ $t->{log} };
+        count_stops();
+        my $stops = $stops{$name} // 0;
         my $saved = grep { ($_->{message} // '') =~ /^somebody has come/ && $_->{service} eq $name } @{ $t->{log} };
         is($text, '', "$name: nobody was refused, reset or left without an answer");
         cmp_ok($stops, '>', $rounds / 10, "$name: and it was stopped again and again");

@@ -92,7 +92,7 @@ part 'system calls that fail' => sub {
         my $from = @{ $t->{log} };
         close $_ for @warm;
         ends_since($t, 0, 1);
-        my $fds = keys %{ $t->fds };
+        my $fds = keys %{ $t->settled_fds };
 
         for (
                 [accept4 => 'EMFILE', '1..2'], [accept4 => 'ENFILE', '1..2'], [accept4 => 'ENOMEM', '2..3'], [accept4 => 'ENOBUFS', '1..2'],
@@ -113,7 +113,7 @@ part 'system calls that fail' => sub {
                 ok(ends_since($t, $start, 12), '... every connection ends');
                 end_injection($fault);
                 is($t->statistics('each')->{connections}, 0, '... no slot is left');
-                is(scalar(keys %{ $t->fds }), $fds, '... no descriptor is') or diag(explain($t->fds));
+                is(scalar(keys %{ $t->settled_fds }), $fds, '... no descriptor is') or diag(explain($t->fds));
         }
         $t->stop;
 };

@@ -350,14 +350,10 @@ static transition_fn *const when_claimed[SERVICE_EVENT_N] = {
 };
 
 static transition_fn *const when_stopped[SERVICE_EVENT_N] = {
-        [SERVICE_EV_ENDED] = forget_stored,
-        [SERVICE_EV_CHANGED] = ignore,
-        [SERVICE_EV_STOP] = enter_leaving,
-        [SERVICE_EV_READY] = ignore,
-        [SERVICE_EV_KILL] = service_stop_all,
-        [SERVICE_EV_HALT] = ignore,
-        [SERVICE_EV_RESUME] = serverlife_on_resume,
-        [SERVICE_EV_UNCLAIM] = ignore,
+        [SERVICE_EV_ENDED] = forget_stored,         [SERVICE_EV_CHANGED] = ignore,
+        [SERVICE_EV_STOP] = enter_leaving,          [SERVICE_EV_READY] = ignore,
+        [SERVICE_EV_KILL] = service_stop_all,       [SERVICE_EV_HALT] = ignore,
+        [SERVICE_EV_RESUME] = serverlife_on_resume, [SERVICE_EV_UNCLAIM] = ignore,
 };
 
 static transition_fn *const when_leaving[SERVICE_EVENT_N] = {

@@ -418,6 +418,21 @@ sub fds {
         return \%target;
 }
 
+# The same, when they have stayed the same for a while: what is about to be closed is told by no event.
+sub settled_fds {
+        my ($self) = @_;
+        my $until = time + $TIMEOUT;
+        my ($fds, $same) = ($self->fds, 0);
+
+        while ($same < 5 && time < $until) {
+                select undef, undef, undef, 0.02;
+                my $now = $self->fds;
+                $same = join(' ', %$now{ sort keys %$now }) eq join(' ', %$fds{ sort keys %$fds }) ? $same + 1 : 0;
+                $fds = $now;
+        }
+        return $fds;
+}
+
 # CPU time used so far, in clock ticks.
 sub cpu_ticks {
         my ($self) = @_;
