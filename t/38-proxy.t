@@ -3,11 +3,12 @@
 use strict;
 use warnings;
 use BrokerTest;
-use Errno qw(ECONNRESET EPIPE);
+use Ends;
+use Errno qw(EPIPE);
 use IO::Select;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
-use Socket qw(:DEFAULT SHUT_WR SHUT_RD SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF MSG_OOB SOCK_STREAM SOMAXCONN);
+use Socket qw(:DEFAULT SHUT_WR SHUT_RD SOL_SOCKET SO_RCVBUF SO_SNDBUF MSG_OOB SOCK_STREAM SOMAXCONN);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -18,32 +19,6 @@ sub listener { return IO::Socket::IP->new(Listen => 128, LocalHost => '127.0.0.1
 sub closed_port {
         my $socket = listener();
         return $socket->sockport;
-}
-
-sub accept_from {
-        my ($target) = @_;
-
-        IO::Select->new($target)->can_read($BrokerTest::TIMEOUT) or return;
-        return scalar $target->accept;
-}
-
-sub reset_it {
-        my ($socket) = @_;
-
-        setsockopt $socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-        close $socket;
-}
-
-# How a socket ends for who reads it: 'end', 'reset' or undef.
-sub ending {
-        my ($socket) = @_;
-
-        while (IO::Select->new($socket)->can_read($BrokerTest::TIMEOUT)) {
-                my $n = sysread $socket, my $data, 65536;
-                return $! == ECONNRESET ? 'reset' : "error $!" if !defined $n;
-                return 'end' if !$n;
-        }
-        return;
 }
 
 my $target = listener();

@@ -4,42 +4,16 @@
 use strict;
 use warnings;
 use BrokerTest;
-use Errno qw(ECONNRESET);
+use Ends;
 use IO::Select;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
-use Socket qw(:DEFAULT SHUT_WR SOL_SOCKET SO_LINGER MSG_OOB SOCK_STREAM SOCK_DGRAM);
+use Socket qw(:DEFAULT SHUT_WR MSG_OOB SOCK_STREAM SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(time);
 
 sub listener { return IO::Socket::IP->new(Listen => $_[0] // 128, LocalHost => '127.0.0.1', LocalPort => 0) // die "listen: $@" }
 sub listen_at { my ($path) = @_; unlink $path; return IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path, Listen => 128) // die "$path: $!" }
-
-sub accept_from {
-        my ($target) = @_;
-
-        IO::Select->new($target)->can_read($BrokerTest::TIMEOUT) or return;
-        return scalar $target->accept;
-}
-
-sub reset_it {
-        my ($socket) = @_;
-
-        setsockopt $socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-        close $socket;
-}
-
-# 'end', 'reset', or undef when nothing comes.
-sub ending {
-        my ($socket) = @_;
-
-        while (IO::Select->new($socket)->can_read($BrokerTest::TIMEOUT)) {
-                my $n = sysread $socket, my $data, 65536;
-                return $! == ECONNRESET ? 'reset' : "error $!" if !defined $n;
-                return 'end' if !$n;
-        }
-        return;
-}
 
 # Processor time while SECONDS pass, in which nothing is to happen.
 sub ticks_in {
