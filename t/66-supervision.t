@@ -63,6 +63,7 @@ path: {listen: %DIR%/path, wait: yes, ready: notify, fd_store: 3, command: [pyth
 late: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 200ms, command: [python3, $server]}
 extended: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 30s, command: [python3, $server]}
 silent: {listen: 127.0.0.1:0, wait: yes, watchdog: 1min, stop_grace_period: 200ms, command: [python3, $server, deaf]}
+again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 20ms, restart_delay_max: 100ms, command: [sh, -c, 'test -e %DIR%/long && sleep 0.3 && exit 7; exit 1']}
 boot: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 10ms, ready: notify, command: [python3, $server, ready]}
 shell: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [sh, -c, "systemd-notify --ready --status='by a helper'; read x <&3; exec sleep infinity"]}
 Y
@@ -120,6 +121,11 @@ is(($u->verb('stop', 'path'))[0], 0, 'broker stop');
 is(($u->verb('start', 'path'))[0], 0, 'broker start');
 $path = client('path');
 is($path->('stored'), '', 'forgets it');
+$path->('unpolled kept');
+$path->('pipe gone');
+is(($u->verb('restart', 'path'))[0], 0, 'broker restart');
+$path = client('path');
+is($path->('stored'), 'kept is a pipe', 'FDPOLL=0: kept although its other end was closed');
 
 # A daemon: the process that was started ends, another one is the server from then on.
 my ($daemon) = ($plain2->('daemon') // '') =~ /pid=(\d+)/;
@@ -165,6 +171,17 @@ $u->wait_message('server is ready', service => 'boot', -from => 0);
 my $from = @{ $u->{log} };
 $boot->('say WATCHDOG=trigger');
 ok($u->wait_message('server is ready', service => 'boot', -from => $from), 'start: boot is started again');
+
+# The delay doubles up to its bound, and begins anew after a good run.
+my @delays;
+while (@delays < 5) {
+    my $record = $u->wait_message('server will be started again', service => 'again', -from => @delays ? $u->{seen} : 0) or last;
+    push @delays, $record->{seconds};
+}
+is_deeply(\@delays, [0.02, 0.04, 0.08, 0.1, 0.1], 'restart_delay doubles up to restart_delay_max');
+$u->write_file('long', '');
+my $long = $u->wait_log(sub { ($_->{message} // '') eq 'server ended' && $_->{service} eq 'again' && $_->{status} eq 'exit:7' });
+is($u->wait_message('server will be started again', service => 'again')->{seconds}, 0.02, 'and is as at first after a server that ran for longer');
 
 # A helper that waits for the answer, as systemd-notify does.
 SKIP: {

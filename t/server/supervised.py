@@ -85,7 +85,10 @@ def fds_text():
     names = os.environ.get('LISTEN_FDNAMES', '').split(':')
     stored = []
     for i in range(sockets, int(os.environ['LISTEN_FDS'])):
-        stored.append('%s=%s' % (names[i], os.pread(3 + i, 100, 0).decode()))
+        try:
+            stored.append('%s=%s' % (names[i], os.pread(3 + i, 100, 0).decode()))
+        except OSError:
+            stored.append('%s is a pipe' % names[i])
     return ' '.join(stored)
 
 
@@ -114,9 +117,9 @@ def obey(line):
         os.write(fd, text.encode())
         notify('FDSTORE=1\nFDNAME=%s' % name, [fd])
         os.close(fd)
-    elif verb == 'pipe':
+    elif verb in ('pipe', 'unpolled'):
         r, w = os.pipe()
-        notify('FDSTORE=1\nFDNAME=%s' % rest, [r])
+        notify('FDSTORE=1\nFDNAME=%s%s' % (rest, '\nFDPOLL=0' if verb == 'unpolled' else ''), [r])
         os.close(w)
         os.close(r)
         notify('X=1')
