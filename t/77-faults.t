@@ -118,6 +118,22 @@ part 'system calls that fail' => sub {
         $t->stop;
 };
 
+part 'a program that cannot be watched' => sub {
+        my $why = can_strace();
+        skip_part $why if $why;
+        my $t = BrokerTest->new(services => $services);
+        $t->wait_message('server started');
+        my $fault = inject($t, epoll_ctl => 'ENOMEM', '1') or return;
+        my @clients = clients($t, 'each', 1);
+
+        all_served('it has what it has read already, and', @clients);
+        ok($t->wait_message(qr/memory was reached: ends of programs are noticed a little later/), '... what is short is told');
+        close $_ for @clients;
+        is($t->wait_message('connection ended')->{status}, 'exit:0', '... its end is noticed');
+        end_injection($fault);
+        $t->stop;
+};
+
 part 'a system call that always fails' => sub {
         my $why = can_strace();
         skip_part $why if $why;

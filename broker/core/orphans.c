@@ -28,10 +28,16 @@ static int on_sweep(sd_event_source *source, uint64_t now UNUSED, void *userdata
 
         for (;;) {
                 siginfo_t info = {.si_pid = 0};
+                struct process *process;
 
                 if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
                         break;
-                if (process_host_find(&manager->host, info.si_pid)) {
+                process = process_host_find(&manager->host, info.si_pid);
+                if (process)
+                        process_end_unwatched(process);
+                if (process && !process_host_find(&manager->host, info.si_pid))
+                        continue;
+                if (process) {
                         /* One of ours, about to be reaped by its pidfd, hides what is behind it: look again later. */
                         sd_event_source_set_time_relative(source, SWEEP_DELAY);
                         sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

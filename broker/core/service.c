@@ -12,6 +12,7 @@
 #include "core/idle.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
+#include "core/shortage.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -288,6 +289,10 @@ static void on_started(void *userdata, struct handoff *handoff UNUSED, const str
         bool proxied = process->connection && process->connection->proxied;
 
         measures_started(&program->service->measures, process);
+        if (process->watch_error < 0 && manager_may_tell_shortage(program->service->manager))
+                log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_STRING("service", program->service->name)),
+                          "%s was reached: ends of programs are noticed a little later",
+                          shortage_text(process->watch_error));
         program->service->counters.starts += program->relay != NULL;
         if (!log_is_enabled(LOG_LEVEL_INFO))
                 return;

@@ -116,6 +116,11 @@ static void process_leave_remains(struct process *process) {
                         fd_close(fds[i]);
 }
 
+static void unwatch(struct process *process) {
+        if (process->exit_source)
+                sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
+}
+
 static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
         struct process *process = userdata;
         struct process_end end = {
@@ -135,7 +140,7 @@ static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32
                 process_note_failure(process);
         end.launch_failed = process->launch_failed;
         end.failure = process->failure;
-        sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
+        unwatch(process);
         process_leave_remains(process);
         if (process->timer)
                 sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
@@ -145,6 +150,11 @@ static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32
         process->on_end(process->userdata, process);
         process_retire(process);
         return 0;
+}
+
+void process_end_unwatched(struct process *process) {
+        if (!process->exit_source || sd_event_source_get_enabled(process->exit_source, NULL) <= 0)
+                process_on_exit(NULL, process->launched.pidfd, EPOLLIN, process);
 }
 
 static int process_on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -215,19 +225,6 @@ static int process_watch(struct process *process) {
         return r < 0 ? err_raise(r) : 0;
 }
 
-/* The process runs already, so it must not be lost: without a watch it is ended and waited for at once. */
-static int process_watch_or_end(struct process *process) {
-        int r = process_watch(process);
-
-        if (r == 0)
-                return 0;
-        kill(process->launched.pid, SIGKILL);
-        waitid(P_PIDFD, (id_t)process->launched.pidfd, &(siginfo_t){0}, WEXITED);
-        launcher_failure(process->host->launcher, &process->launched, &(struct launch_failure){0});
-        process->launched.pidfd = fd_close(process->launched.pidfd);
-        return r;
-}
-
 int process_start(struct process_host *host, const struct process_order *order, struct process **ret) {
         struct process *process = NULL;
         int r;
@@ -236,8 +233,6 @@ int process_start(struct process_host *host, const struct process_order *order, 
         if (r < 0)
                 return r;
         r = launcher_start(host->launcher, order->request, &process->launched);
-        if (r == 0)
-                r = process_watch_or_end(process);
         if (r < 0) {
                 process_retire(process);
                 return r;
@@ -256,6 +251,9 @@ int process_start(struct process_host *host, const struct process_order *order, 
         process->end = NULL;
         process->launch_failed = false;
         process_arm_timer(process, order->policy.max_runtime);
+        /* It runs, and may have read of its connection: where memory or epoll watches are short its end is found by
+         * process_end_unwatched(). */
+        process->watch_error = process_watch(process);
         *ret = process;
         return 0;
 }
@@ -391,7 +389,7 @@ void process_extend_timeout(struct process *process, usec_t after) {
 }
 
 void process_abandon(struct process *process) {
-        sd_event_source_set_enabled(process->exit_source, SD_EVENT_OFF);
+        unwatch(process);
         fd_close(process->launched.pidfd);
         fd_close(process->group_pidfd);
         process_free(process);

@@ -62,7 +62,8 @@ struct process {
         usec_t started_at; /* monotonic */
         enum process_reason reason;
         bool killed;                  /* the grace period was not enough */
-        sd_event_source *exit_source; /* disabled while idle */
+        sd_event_source *exit_source; /* disabled while idle; that, or NULL, where it cannot be watched */
+        int watch_error;              /* why it cannot: negative errno; else 0 */
         sd_event_source *timer;       /* max_runtime, or the grace period; NULL until first needed */
         void (*on_ending)(void *userdata, struct process *process);
         void (*on_end)(void *userdata, struct process *process);
@@ -96,6 +97,10 @@ struct process_order {
 
 /* Starts a program and watches it. Returns 0, or a negative errno of launcher_start(). */
 int process_start(struct process_host *host, const struct process_order *order, struct process **ret);
+
+/* For whoever reaps what has ended: PROCESS has. Where it could not be watched by its pidfd, for want of memory or of
+ * epoll watches, that is dealt with here, as if it had been; PROCESS may be no more then. */
+void process_end_unwatched(struct process *process);
 
 /* Watches a process again that was started before the broker was upgraded. LIKE says what is to be known about it;
  * its pidfd and its connection belong to the new object, on success. TIMER_AT: when its timer is due; USEC_INFINITY
