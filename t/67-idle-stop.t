@@ -223,9 +223,10 @@ for my $name (qw(tcp path handler forking), $gunicorn ? 'app' : ()) {
         my $pid = fork // die $!;
         if (!$pid) {
                 srand 1;
-                for my $round (1 .. 5 * $rounds) {
+                my $until = time + 60;
+                for (my $round = 0; $round < $rounds || time < $until; $round++) {
                         # On a busy machine clients come early, and find the server running.
-                        last if $round > $rounds && -e $t->dir . "/enough-$name";
+                        last if $round >= $rounds && -e $t->dir . "/enough-$name";
                         my @burst = map {
                                 my $late = rand(0.035) + $_ * 0.0007;
                                 my $client = fork // die $!;

@@ -298,7 +298,7 @@ echo: {listen: 127.0.0.1:0, wait: no, command: [cat], instances: 1000}
 web: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve]}
 short: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve, --count=5], trigger_limit: 100000/1s}
 nap: {listen: 127.0.0.1:0, wait: yes, command: [%PROBE%, --serve], idle_stop: 100ms, trigger_limit: 100000/1s}
-talk: {listen: 127.0.0.1:0, wait: yes, ready: notify, watchdog: 1min, fd_store: 2, command: [python3, %SERVER%, ready]}
+talk: {listen: 127.0.0.1:0, wait: yes, ready: notify, watchdog: 1h, fd_store: 2, command: [python3, %SERVER%, ready]}
 Y
         $services =~ s/%SERVER%/$RealBin\/server\/supervised.py/;
         my $t = new_broker($services, head => "broker: {log: {format: json, level: info}}\n");

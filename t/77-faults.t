@@ -123,6 +123,9 @@ part 'a program that cannot be watched' => sub {
         skip_part $why if $why;
         my $t = BrokerTest->new(services => $services);
         $t->wait_message('server started');
+        # The pipe of the service's stderr is there from then on, and its end is the next that is to be watched.
+        is($t->ask('each', "warm\n"), "warm\n", 'a service that has served');
+        $t->wait_message('connection ended');
         my $fault = inject($t, epoll_ctl => 'ENOMEM', '1') or return;
         my @clients = clients($t, 'each', 1);
 

@@ -27,11 +27,12 @@ static inline void freep(void *p) {
         free(*(void **)p);
 }
 
-/* A copy of COUNT items of SIZE bytes, which the caller frees; or NULL when memory ran out. COUNT is not 0. */
+/* A copy of COUNT items of SIZE bytes, which the caller frees; or NULL when memory ran out. Of no items it is something
+ * to be freed, too. */
 static inline void *copy_items(const void *items, size_t count, size_t size) {
-        void *copy = reallocarray(NULL, count, size);
+        void *copy = reallocarray(NULL, count > 0 ? count : 1, size);
 
-        return copy ? memcpy(copy, items, count * size) : NULL;
+        return copy && count > 0 ? memcpy(copy, items, count * size) : copy;
 }
 
 /* Microseconds, on whatever clock the name of the variable says; monotonic unless it says otherwise. */
