@@ -8,6 +8,7 @@ use Errno qw(EPIPE);
 use IO::Select;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
+use POSIX ();
 use Socket qw(:DEFAULT SHUT_WR SHUT_RD SOL_SOCKET SO_RCVBUF SO_SNDBUF MSG_OOB SOCK_STREAM SOMAXCONN);
 use Test::More;
 use Time::HiRes qw(time);
@@ -432,7 +433,8 @@ Y
                         sysread $server, my $data, 1;
                 }
                 syswrite $write, @all / 2 . "\n";
-                sleep 600;
+                # All of them stay open until it is killed.
+                POSIX::pause();
                 POSIX::_exit(0);
         }
         close $write;

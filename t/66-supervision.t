@@ -6,6 +6,7 @@ use warnings;
 use BrokerTest;
 use FindBin qw($RealBin);
 use JSON::PP qw(decode_json);
+use POSIX ();
 use Test::More;
 
 # As a supervisor would have it: none of it is for the programs.
@@ -63,7 +64,8 @@ path: {listen: %DIR%/path, wait: yes, ready: notify, fd_store: 3, command: [pyth
 late: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 200ms, command: [python3, $server]}
 extended: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 30s, command: [python3, $server]}
 silent: {listen: 127.0.0.1:0, wait: yes, watchdog: 1min, stop_grace_period: 200ms, command: [python3, $server, deaf]}
-again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 20ms, restart_delay_max: 100ms, command: [sh, -c, 'test -e %DIR%/long && sleep 0.3 && exit 7; exit 1']}
+again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 20ms, restart_delay_max: 100ms, command: [sh, -c, 'test -p %DIR%/long && read x <%DIR%/long && exit 7; exit 1']}
+tick: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 200ms, restart_delay_max: 200ms, command: ["false"]}
 boot: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: on-failure, restart_delay: 10ms, ready: notify, command: [python3, $server, ready]}
 shell: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [sh, -c, "systemd-notify --ready --status='by a helper'; read x <&3; exec sleep infinity"]}
 Y
@@ -179,8 +181,13 @@ while (@delays < 5) {
     push @delays, $record->{seconds};
 }
 is_deeply(\@delays, [0.02, 0.04, 0.08, 0.1, 0.1], 'restart_delay doubles up to restart_delay_max');
-$u->write_file('long', '');
-my $long = $u->wait_log(sub { ($_->{message} // '') eq 'server ended' && $_->{service} eq 'again' && $_->{status} eq 'exit:7' });
+# One that runs for two ticks of another one.
+POSIX::mkfifo($u->dir . '/long', 0600);
+my $runs = $u->wait_message('server started', service => 'again', -from => scalar @{ $u->{log} });
+$u->wait_message('server started', service => 'tick') for 1 .. 3;
+$u->write_file('long', "\n");
+unlink $u->dir . '/long';
+$u->wait_message('server ended', service => 'again', status => 'exit:7');
 is($u->wait_message('server will be started again', service => 'again')->{seconds}, 0.02, 'and is as at first after a server that ran for longer');
 
 # A helper that waits for the answer, as systemd-notify does.

@@ -12,13 +12,14 @@ use Time::HiRes qw(sleep);
 my $SERVER = <<'END';
 use strict;
 use warnings;
+use POSIX ();
 my ($dir, %is) = (shift, map { $_ => 1 } @ARGV);
 my $stop;
 $SIG{TERM} = $is{deaf} ? 'IGNORE' : sub { $stop = 1 };
 $SIG{CHLD} = 'IGNORE';
 open my $listener, '+<&=', 3 or die $!;
 my $helper = $is{helper} ? fork // die : 0;
-if ($is{helper} && !$helper) { sleep 1 while 1 }
+if ($is{helper} && !$helper) { POSIX::pause() while 1 }
 if ($is{helper}) { open my $f, '>', "$dir/helper"; print $f $helper; close $f }
 while (!$stop) {
     accept my $client, $listener or next;
@@ -231,6 +232,8 @@ for my $name (qw(tcp path handler forking), $gunicorn ? 'app' : ()) {
                                 my $late = rand(0.035) + $_ * 0.0007;
                                 my $client = fork // die $!;
                                 if (!$client) {
+                                        # Nothing to wait for: to come when the broker is about to stop the server,
+                                        # without knowing of it, is what a client is there for.
                                         sleep 0.095 + $late;
                                         my $wrong = visit($address, $name eq 'app');
                                         syswrite $write, "$wrong\n" if $wrong;

@@ -133,6 +133,7 @@ my $clients = fork // die $!;
 if (!$clients) {
         srand 1;
         for (1 .. $rounds) {
+                # Nothing to wait for: these come at any time around the end of idle_exit.
                 sleep 0.04 + rand 0.04;
                 my $late = BrokerTest::connect_to(address($listener), may_fail => 1);
                 my $answer = $late ? greet($late) : "connect: $!\n";

@@ -83,14 +83,15 @@ Y
 
         ($t->verb('stop', 'off'))[0] == 0 or die 'stop';
         $t->ask('nap', "hi\n");
-        $services =~ s/(swap:.*)command:.*/$1command: [sh, -c, "until [ -e %DIR%\/go ]; do sleep 0.05; done; exec python3 $server ready"]}/;
+        $services =~ s/(swap:.*)command:.*/$1command: [sh, -c, "read x <%DIR%\/go; exec python3 $server ready"]}/;
+        POSIX::mkfifo($t->dir . '/go', 0600);
         $t->write_conf($services);
         ok($t->reload, 'a server is to be replaced');
         is(state_of($t, 'swap'), 'replacing', '... once its successor is ready');
         ok(upgrade($t), 'the broker is upgraded') or diag($t->{said}, $t->log_text);
         is(state_of($t, 'swap'), 'replacing', '... in between');
         is($swap->('who'), $old, '... and the old server serves');
-        $t->write_file('go', '');
+        $t->write_file('go', "\n");
         ok($t->wait_message('state', service => 'swap', from => 'replacing', to => 'running', -from => 0), 'the new one becomes ready');
         isnt(client($t, 'swap')->('who'), $old, '... and serves from then on');
         is(state_of($t, 'off'), 'stopped', 'a service that was stopped stays so');
