@@ -280,6 +280,33 @@ part 'replace' => sub {
         end($t);
 };
 
+part 'an old server that does not wait for its successor' => sub {
+        my $t = begin(server_service(', start_timeout: 1min'));
+        my ($say) = client($t);
+        my $old = server_pid($say);
+        my $go_on = hold_starts($t);
+        my $order = give($t, 'replace', 'srv');
+
+        wait_state($t, 'replacing', -from => 0);
+        $say->('exit 3');
+        ok($t->wait_message('server ended', pid => $old), 'it ends');
+        is_deeply([@{ status($t) }{qw(state process_count)}], ['replacing', 1], 'the new one goes on becoming ready');
+        $go_on->('ready graceful');
+        is_deeply(outcome($t, $order), [0, '', ''], '... and when it is, the order is over');
+        is(status($t)->{state}, 'running', '... and it runs');
+        ($say) = client($t);
+        $old = server_pid($say);
+        $t->write_conf(server_service(', start_timeout: 300ms, on_change: keep'));
+        ok($t->reload, 'the next one has little time');
+        $order = give($t, 'replace', 'srv');
+        wait_state($t, 'replacing');
+        $say->('exit 3');
+        is_deeply(outcome($t, $order),
+                [1, '', "broker: the old server has ended, and the new one did not become ready: it was not ready within start_timeout\n"], '... which is not enough');
+        is(status($t)->{state}, 'listening', 'the next client starts another');
+        end($t);
+};
+
 part 'a replacement that does not become ready' => sub {
         my $t = begin(server_service(', start_timeout: 1min, on_change: keep'));
         my ($say) = client($t);

@@ -24,10 +24,14 @@ const char *const command_verb_names[COMMAND_N] = {
 /* All workers of one service. */
 struct team {
         struct service **items;
+        struct program **programs; /* made for each, and not theirs yet; NULL: none are */
         size_t count;
 };
 
 static void team_deinit(struct team *team) {
+        for (size_t i = 0; team->programs && i < team->count; i++)
+                program_free(team->programs[i]);
+        free(team->programs);
         free(team->items);
 }
 
@@ -80,7 +84,29 @@ static enum command_outcome give_start(struct manager *manager, const struct tea
         return COMMAND_FAILED;
 }
 
-static enum command_outcome give_replace(const struct team *team, struct buf *why) {
+/* For all of them before any is replaced: what cannot be made changes nothing. */
+static bool team_make_programs(struct team *team, struct buf *why) {
+        team->programs = calloc(team->count, sizeof(struct program *));
+        if (!team->programs) {
+                buf_add_string(why, err_text(-ENOMEM));
+                return false;
+        }
+        for (size_t i = 0; i < team->count; i++) {
+                AUTO(diag_deinit) struct diag diag = {.unplaced = true};
+                int r = change_make_program(team->items[i], &team->programs[i], &diag);
+
+                if (r == 0)
+                        continue;
+                if (diag.count > 0)
+                        say_diag(&diag, why);
+                else
+                        buf_add_string(why, err_text(r));
+                return false;
+        }
+        return true;
+}
+
+static enum command_outcome give_replace(struct team *team, struct buf *why) {
         if (team->items[0]->def->proxy) {
                 buf_add_string(why, "a proxy's target can have one server at a time: restart it");
                 return COMMAND_REFUSED;
@@ -95,26 +121,16 @@ static enum command_outcome give_replace(const struct team *team, struct buf *wh
                                    service_state_names[team->items[i]->state]);
                         return COMMAND_REFUSED;
                 }
+        if (!team_make_programs(team, why))
+                return COMMAND_FAILED;
         for (size_t i = 0; i < team->count; i++) {
-                AUTO(diag_deinit) struct diag diag = {.unplaced = true};
-                struct program *program;
-                int r = change_make_program(team->items[i], &program, &diag);
-
-                if (r < 0) {
-                        if (diag.count > 0)
-                                say_diag(&diag, why);
-                        else
-                                buf_add_string(why, err_text(r));
-                        return COMMAND_FAILED;
-                }
-                service_set_program(team->items[i], program);
+                service_set_program(team->items[i], take_ptr(team->programs[i]));
                 servicefsm_post(team->items[i], SERVICE_EV_REPLACE);
         }
         return COMMAND_DONE;
 }
 
-static enum command_outcome give(struct manager *manager, enum command_verb verb, const struct team *team,
-                                 struct buf *why) {
+static enum command_outcome give(struct manager *manager, enum command_verb verb, struct team *team, struct buf *why) {
         bool halted = team->items[0]->state == SERVICE_HALTED;
 
         switch (verb) {
@@ -153,6 +169,9 @@ static void say_no_replacement(const struct service *service, struct buf *why) {
         buf_clear(why);
         if (service->state == SERVICE_RUNNING && service->replacement == REPLACEMENT_FAILED) {
                 buf_add_string(why, "the old server goes on, the new one did not become ready: ");
+                say_end(service, why);
+        } else if (service->replacement == REPLACEMENT_FAILED && service->state != SERVICE_STOPPING) {
+                buf_add_string(why, "the old server has ended, and the new one did not become ready: ");
                 say_end(service, why);
         } else {
                 buf_printf(why, "something else has come in between: it is %s", service_state_names[service->state]);

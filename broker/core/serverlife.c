@@ -131,7 +131,8 @@ static bool wants_restart(const struct service *service) {
 
         if (def->start != START_BOOT || def->restart == RESTART_NO)
                 return false;
-        return def->restart == RESTART_ALWAYS || has_failed(service) || service->state == SERVICE_STARTING;
+        return def->restart == RESTART_ALWAYS || has_failed(service) || service->state == SERVICE_STARTING ||
+               service->state == SERVICE_REPLACING;
 }
 
 void serverlife_on_ended(struct service *service) {
@@ -214,24 +215,13 @@ void serverlife_on_replacing_timer(struct service *service) {
                 serverlife_give_up(service);
 }
 
-/* The old one has not waited for it: what was a replacement is an ordinary start. */
-static void finish_alone(struct service *service) {
-        service->replacement = REPLACEMENT_DONE;
-        service->outdated = false;
-        if (service->def->ready == READY_NOTIFY)
-                enter_starting(service);
-        else
-                serverlife_enter_running(service);
-}
-
+/* An old one that does not wait for the new one changes nothing: that has the sockets, and the same time to be ready. */
 void serverlife_on_ended_while_replacing(struct service *service) {
-        bool old = service_older_server_count(service) > 0;
-
-        if (service_current_server(service) && !old) {
-                finish_alone(service);
-        } else if (!service_current_server(service) && old) {
+        if (service_current_server(service))
+                return;
+        if (service_older_server_count(service) > 0) {
                 end_replacement(service, REPLACEMENT_FAILED);
-        } else if (!old) {
+        } else {
                 service->replacement = REPLACEMENT_FAILED;
                 serverlife_on_ended(service);
         }
