@@ -215,7 +215,8 @@ void serverlife_on_replacing_timer(struct service *service) {
                 serverlife_give_up(service);
 }
 
-/* An old one that does not wait for the new one changes nothing: that has the sockets, and the same time to be ready. */
+/* An old one that does not wait for the new one changes nothing: the new one has the sockets, and as much time as
+ * before. */
 void serverlife_on_ended_while_replacing(struct service *service) {
         if (service_current_server(service))
                 return;
