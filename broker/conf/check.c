@@ -70,6 +70,10 @@ bool check_is_written(const struct record *record, enum service_key id) {
         return record->origins[id] == KEY_WRITTEN && !record->bad[id];
 }
 
+bool check_is_there(const struct record *record, enum service_key id) {
+        return record->origins[id] != KEY_ABSENT && !record->bad[id];
+}
+
 void check_take_back(struct decoder *dec, struct record *record, enum service_key id) {
         const struct key *key = check_key(id);
 
@@ -77,6 +81,15 @@ void check_take_back(struct decoder *dec, struct record *record, enum service_ke
                 decode_no_memory(dec, record->name);
         record->origins[id] = KEY_ABSENT;
         record->values[id] = NULL;
+}
+
+void check_refuse_key(struct decoder *dec, struct record *record, enum service_key id, const char *why) {
+        if (record->origins[id] == KEY_DEFAULTED) {
+                check_take_back(dec, record, id);
+                return;
+        }
+        check_error(dec, record, CHECK_KEY(id), "%s", why);
+        record->bad[id] = true;
 }
 
 /* A sensor starts no program, a proxy need not, and accepts in any case. */

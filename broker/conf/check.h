@@ -48,8 +48,14 @@ void check_warning(struct decoder *dec, const struct record *record, struct chec
 /* Whether the service itself says it, in a way that can be relied on. */
 bool check_is_written(const struct record *record, enum service_key id);
 
+/* Whether it says something here, or in `defaults:`, that can be judged. */
+bool check_is_there(const struct record *record, enum service_key id);
+
 /* Takes back what `defaults:` said, where it does not fit this service. */
 void check_take_back(struct decoder *dec, struct record *record, enum service_key id);
+
+/* A key that means nothing here, for the reason WHY: an error where the service itself has it. */
+void check_refuse_key(struct decoder *dec, struct record *record, enum service_key id, const char *why);
 
 /* The key of the table. */
 const struct key *check_key(enum service_key id);

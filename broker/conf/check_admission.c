@@ -26,30 +26,16 @@ static bool listens_to(const struct service_def *def, bool (*has)(const struct a
         return false;
 }
 
-/* Whether the key says something here that can be judged. */
-static bool is_there(const struct record *record, enum service_key id) {
-        return record->origins[id] != KEY_ABSENT && !record->bad[id];
-}
-
-static void refuse_key(struct decoder *dec, struct record *record, enum service_key id, const char *why) {
-        if (record->origins[id] == KEY_DEFAULTED) {
-                check_take_back(dec, record, id);
-                return;
-        }
-        check_error(dec, record, CHECK_KEY(id), "%s", why);
-        record->bad[id] = true;
-}
-
 void check_sensor(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
 
         if (record->origins[SERVICE_SENSOR] == KEY_DEFAULTED &&
             (def->wait || record->origins[SERVICE_COMMAND] != KEY_ABSENT))
                 check_take_back(dec, record, SERVICE_SENSOR);
-        if (!is_there(record, SERVICE_SENSOR) || record->bad[SERVICE_WAIT] || def->wait)
+        if (!check_is_there(record, SERVICE_SENSOR) || record->bad[SERVICE_WAIT] || def->wait)
                 return;
-        section_for_each(key, &section_service) if (is_there(record, key->id) && !key_is_for_sensors(key))
-                refuse_key(dec, record, key->id, "means nothing for a sensor, which serves nobody; leave it out");
+        section_for_each(key, &section_service) if (check_is_there(record, key->id) && !key_is_for_sensors(key))
+                check_refuse_key(dec, record, key->id, "means nothing for a sensor, which serves nobody; leave it out");
         for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN]; i++) {
                 const struct addr_list *addrs = &def->listen.items[i].addrs;
 
@@ -71,14 +57,15 @@ static void check_peers(struct decoder *dec, struct record *record) {
         if (record->bad[SERVICE_LISTEN])
                 return;
         for (size_t i = 0; i < LENGTH_OF(by_address) && !proxied && !listens_to(def, addresses_ip.has); i++)
-                if (is_there(record, by_address[i]))
-                        refuse_key(dec, record, by_address[i],
-                                   "is for clients with IP addresses, and listen has AF_UNIX sockets alone; write "
-                                   "uid or gid");
+                if (check_is_there(record, by_address[i]))
+                        check_refuse_key(
+                                dec, record, by_address[i],
+                                "is for clients with IP addresses, and listen has AF_UNIX sockets alone; write "
+                                "uid or gid");
         for (size_t i = 0; i < LENGTH_OF(by_user) && !listens_to(def, is_local); i++)
-                if (is_there(record, by_user[i]))
-                        refuse_key(dec, record, by_user[i],
-                                   "is for clients of AF_UNIX sockets, and listen has none; write only_from");
+                if (check_is_there(record, by_user[i]))
+                        check_refuse_key(dec, record, by_user[i],
+                                         "is for clients of AF_UNIX sockets, and listen has none; write only_from");
 }
 
 /* The place of an entry of a list, some of which may have been left out. */
@@ -133,15 +120,15 @@ static void check_proxy_protocol(struct decoder *dec, struct record *record) {
                 check_error(dec, record, CHECK_KEY(SERVICE_PROXY_PROTOCOL),
                             "says nobody may speak for others; write proxy_protocol_from");
         if (def->proxy_protocol == PROXY_PROTOCOL_NO && def->proxy_protocol_from.count > 0)
-                refuse_key(dec, record, SERVICE_PROXY_PROTOCOL_FROM,
-                           "changes nothing without proxy_protocol; write proxy_protocol: accept or require");
+                check_refuse_key(dec, record, SERVICE_PROXY_PROTOCOL_FROM,
+                                 "changes nothing without proxy_protocol; write proxy_protocol: accept or require");
 }
 
 /* A reset overtakes what was written before it. Of two keys the one from `defaults:` gives way. */
 static void check_reset(struct decoder *dec, struct record *record, enum service_key banner) {
         enum key_origin reset = record->origins[SERVICE_REFUSE_WITH];
 
-        if (!is_there(record, banner) || !is_there(record, SERVICE_REFUSE_WITH) ||
+        if (!check_is_there(record, banner) || !check_is_there(record, SERVICE_REFUSE_WITH) ||
             record->def->refuse_with != REFUSE_WITH_RESET)
                 return;
         if (reset < record->origins[banner])
@@ -169,7 +156,7 @@ static void read_banner(struct decoder *dec, struct record *record, enum service
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         const char *path;
 
-        if (!is_there(record, id) || strncmp(banner->text, BANNER_FILE, strlen(BANNER_FILE)) != 0)
+        if (!check_is_there(record, id) || strncmp(banner->text, BANNER_FILE, strlen(BANNER_FILE)) != 0)
                 return;
         path = banner->text + strlen(BANNER_FILE);
         if (read_file(dec, path, &text, &why) < 0) {

@@ -1,19 +1,6 @@
 /* Rules about a proxy: the broker accepts, nobody gets a socket, and there need not be a program. */
 #include "conf/check.h"
 
-static void refuse_key(struct decoder *dec, struct record *record, enum service_key id, const char *why) {
-        if (record->origins[id] == KEY_DEFAULTED) {
-                check_take_back(dec, record, id);
-                return;
-        }
-        check_error(dec, record, CHECK_KEY(id), "%s", why);
-        record->bad[id] = true;
-}
-
-static bool is_there(const struct record *record, enum service_key id) {
-        return record->origins[id] != KEY_ABSENT && !record->bad[id];
-}
-
 static void check_sockets(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
 
@@ -37,18 +24,18 @@ void check_proxy(struct decoder *dec, struct record *record) {
                 check_take_back(dec, record, SERVICE_PROXY);
         if (record->origins[SERVICE_PROXY] == KEY_ABSENT)
                 return;
-        if (is_there(record, SERVICE_WAIT) && def->wait)
-                refuse_key(dec, record, SERVICE_WAIT,
-                           "is for servers that get the sockets; a proxy accepts itself: "
-                           "leave it out");
-        if (is_there(record, SERVICE_HANDOFF))
-                refuse_key(dec, record, SERVICE_HANDOFF,
-                           "means nothing for a proxy, whose server gets no socket; "
-                           "leave it out");
-        if (is_there(record, SERVICE_SENSOR))
-                refuse_key(dec, record, SERVICE_SENSOR, "contradicts proxy; a sensor serves nobody");
-        section_for_each(key, &section_service) if (!has_command && is_there(record, key->id) &&
+        if (check_is_there(record, SERVICE_WAIT) && def->wait)
+                check_refuse_key(dec, record, SERVICE_WAIT,
+                                 "is for servers that get the sockets; a proxy accepts itself: "
+                                 "leave it out");
+        if (check_is_there(record, SERVICE_HANDOFF))
+                check_refuse_key(dec, record, SERVICE_HANDOFF,
+                                 "means nothing for a proxy, whose server gets no socket; "
+                                 "leave it out");
+        if (check_is_there(record, SERVICE_SENSOR))
+                check_refuse_key(dec, record, SERVICE_SENSOR, "contradicts proxy; a sensor serves nobody");
+        section_for_each(key, &section_service) if (!has_command && check_is_there(record, key->id) &&
                                                     !key_is_for_bare_proxies(key))
-                refuse_key(dec, record, key->id, "means nothing for a proxy without a command; leave it out");
+                check_refuse_key(dec, record, key->id, "means nothing for a proxy without a command; leave it out");
         check_sockets(dec, record);
 }
