@@ -358,7 +358,7 @@ Y
 
 # All descriptors are used up by connections.
 SKIP: {
-        skip 'prlimit(1) is not installed', 4 if system('prlimit --version >/dev/null 2>&1') != 0;
+        skip 'prlimit(1) is not installed', 6 if system('prlimit --version >/dev/null 2>&1') != 0;
         my $t = BrokerTest->new(wrap => ['prlimit', '--nofile=50:50'], head => head('127.0.0.1:0'), services => <<'Y');
 echo: {listen: 127.0.0.1:0, wait: no, instances: unlimited, command: [cat]}
 Y
@@ -367,6 +367,7 @@ Y
         ok($t->wait_message(qr/^paused, clients wait/, service => 'echo'), 'no descriptors are left');
         is((ask($address, '/healthz') // {})->{status}, 200, 'health is answered') for 1, 2;
         like((ask($address, '/metrics') // {})->{body}, qr/^sockbroker_service_paused\{service="echo",reason="shortage"\} 1$/m, 'and what is wrong');
+        like(($t->verb('status', 'echo'))[1], qr/paused/, 'orders, too') for 1, 2;
         undef $_ for @clients;
         $t->stop;
 }

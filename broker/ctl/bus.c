@@ -92,7 +92,7 @@ static int on_connection(sd_event_source *source UNUSED, int listener, uint32_t 
         struct bus *bus = userdata;
 
         for (int i = 0; i < ACCEPT_BURST; i++) {
-                int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                int fd = reserve_accept(&bus->reserve, listener, NULL, NULL);
 
                 if (fd >= 0) {
                         receive(bus, fd);
@@ -214,6 +214,7 @@ void bus_init(struct bus *bus, const struct bus_setup *setup) {
                 .started = clock_wall(),
         };
         list_init(&bus->peers);
+        reserve_init(&bus->reserve, setup->manager->null_fd);
         list_append(&setup->manager->companions, &bus->companion.link);
 }
 
@@ -228,5 +229,6 @@ void bus_deinit(struct bus *bus) {
         bus->sweep = sd_event_source_disable_unref(bus->sweep);
         bus->pause = sd_event_source_disable_unref(bus->pause);
         stop_listening(bus);
+        reserve_deinit(&bus->reserve);
         control_socket_close(&bus->next);
 }

@@ -8,6 +8,7 @@
 #include "base/rate.h"
 #include "core/controlsocket.h"
 #include "core/manager.h"
+#include "ctl/reserve.h"
 
 #include <systemd/sd-event.h>
 
@@ -26,6 +27,7 @@ struct bus {
         struct control_socket socket;
         struct control_socket next; /* of the definitions that are being prepared */
         bool next_stays;            /* they want the one there is */
+        struct reserve reserve;     /* so that orders can be given when descriptors are used up */
         sd_event_source *io;
         sd_event_source *pause; /* accepting goes on when it is over */
         sd_event_source *sweep; /* frees peers that are gone */

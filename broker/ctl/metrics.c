@@ -8,9 +8,9 @@
 #include "core/state.h"
 #include "ctl/endpoint.h"
 #include "ctl/pages.h"
+#include "ctl/reserve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -38,7 +38,7 @@ struct metrics_server {
         bool paused;
         struct list visitors;
         size_t visitor_count;
-        int reserve_fd; /* so that health can be asked for when descriptors are used up */
+        struct reserve reserve; /* so that health can be asked for when descriptors are used up */
         struct pages pages;
 };
 
@@ -47,11 +47,6 @@ static void watch_sockets(struct metrics_server *server, bool on) {
                 if (server->accepts[i])
                         sd_event_source_set_enabled(server->accepts[i], on ? SD_EVENT_ON : SD_EVENT_OFF);
         server->paused = !on;
-}
-
-static void take_reserve(struct metrics_server *server) {
-        if (server->reserve_fd < 0)
-                server->reserve_fd = fcntl(server->manager->null_fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static int on_retry(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -136,27 +131,17 @@ static bool has_room(struct metrics_server *server) {
         return server->visitor_count < VISITORS_MAX;
 }
 
-static int accept_visitor(struct metrics_server *server, int fd, union sockaddr_any *peer, socklen_t *size) {
-        int connection = accept4(fd, &peer->sa, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (connection >= 0 || errno != EMFILE || server->reserve_fd < 0)
-                return connection;
-        server->reserve_fd = fd_close(server->reserve_fd);
-        return accept4(fd, &peer->sa, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-}
-
 static int on_accept(sd_event_source *source UNUSED, int fd, uint32_t events UNUSED, void *userdata) {
         struct metrics_server *server = userdata;
         union sockaddr_any peer = {0};
         socklen_t size = sizeof(peer);
         int connection;
 
-        take_reserve(server);
         if (!has_room(server)) {
                 pause_accepting(server);
                 return 0;
         }
-        connection = accept_visitor(server, fd, &peer, &size);
+        connection = reserve_accept(&server->reserve, fd, &peer, &size);
         if (connection >= 0) {
                 /* Closes it when it fails. */
                 MHD_add_connection(server->daemon, connection, &peer.sa, size);
@@ -184,7 +169,7 @@ static struct metrics_server *server_free(struct metrics_server *server) {
                 MHD_stop_daemon(server->daemon);
         pages_deinit(&server->pages);
         endpoint_close(&server->endpoint);
-        fd_close(server->reserve_fd);
+        reserve_deinit(&server->reserve);
         free(server);
         return NULL;
 }
@@ -241,11 +226,10 @@ static int server_new(struct metrics *metrics, struct endpoint *own_endpoint, st
                 return err_raise(-ENOMEM);
         }
         server->manager = server->pages.manager = metrics->manager;
-        server->reserve_fd = -EBADF;
+        reserve_init(&server->reserve, metrics->manager->null_fd);
         list_init(&server->visitors);
         server->endpoint = *own_endpoint;
         *own_endpoint = ENDPOINT_NULL;
-        take_reserve(server);
         r = start_daemon(server);
         if (r == 0)
                 r = watch_endpoint(server);
