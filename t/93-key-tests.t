@@ -65,6 +65,9 @@ send_proxy_protocol         38-proxy.t
 idle_stop                   38-proxy.t
 start_timeout               38-proxy.t
 connection_timeout          38-proxy.t
+builtin                     25-builtins.t
+udp_public                  25-builtins.t
+tcpmux                      26-tcpmux.t
 start                       21-shared-listener.t
 workers                     22-workers.t
 idle_stop                   67-idle-stop.t

@@ -108,6 +108,10 @@ static void add_counters(struct buf *out, const struct service_view *service, bo
         add_label(out, "Connections");
         buf_printf(out, "%u now, %llu accepted, %llu failed\n", service->connections,
                    (unsigned long long)service->accepted, (unsigned long long)service->failed);
+        if (service->datagrams > 0) {
+                add_label(out, "Datagrams");
+                buf_printf(out, "%llu taken\n", (unsigned long long)service->datagrams);
+        }
         add_label(out, "Programs");
         buf_printf(out, "%llu ended, servers started %llu, restarts %llu\n", (unsigned long long)service->ended,
                    (unsigned long long)service->starts, (unsigned long long)service->restarts);

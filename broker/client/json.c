@@ -75,6 +75,7 @@ static json_t *service_of(const struct service_view *service, bool full) {
         json_object_set_new(object, "stored_descriptors", integer(service->stored));
         json_object_set_new(object, "connections", integer(service->connections));
         json_object_set_new(object, "accepted", integer(service->accepted));
+        json_object_set_new(object, "datagrams", integer(service->datagrams));
         json_object_set_new(object, "ended", integer(service->ended));
         json_object_set_new(object, "failed", integer(service->failed));
         json_object_set_new(object, "starts", integer(service->starts));

@@ -104,6 +104,7 @@ static const struct field fields[] = {
         {"StoredDescriptors", "u", FIELD(stored), NULL},
         {"Connections", "u", FIELD(connections), NULL},
         {"Accepted", "t", FIELD(accepted), NULL},
+        {"Datagrams", "t", FIELD(datagrams), NULL},
         {"Ended", "t", FIELD(ended), NULL},
         {"Failed", "t", FIELD(failed), NULL},
         {"Starts", "t", FIELD(starts), NULL},

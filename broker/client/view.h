@@ -33,7 +33,7 @@ struct service_view {
         const char *name, *service, *description, *state, *reason, *status_text, *last_exit;
         uint32_t worker, process_count, main_pid, stored, connections;
         int outdated;
-        uint64_t since, until, watchdog, accepted, ended, failed, starts, restarts, refused_count;
+        uint64_t since, until, watchdog, accepted, datagrams, ended, failed, starts, restarts, refused_count;
         struct strlist listen;
         struct strlist names;
         struct view_refusal *refusals;

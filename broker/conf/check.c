@@ -92,12 +92,15 @@ void check_refuse_key(struct decoder *dec, struct record *record, enum service_k
         record->bad[id] = true;
 }
 
-/* A sensor starts no program, a proxy need not, and accepts in any case. */
+/* A sensor and a built-in start no program, a proxy need not, and the last two accept in any case. Who is asked for by
+ * name need not listen. */
 static bool is_missing(const struct record *record, const struct key *key) {
-        bool proxy = record->origins[SERVICE_PROXY] != KEY_ABSENT;
+        bool proxy = record->origins[SERVICE_PROXY] != KEY_ABSENT || record->origins[SERVICE_BUILTIN] != KEY_ABSENT;
 
         if (!key->required || record->origins[key->id] != KEY_ABSENT)
                 return false;
+        if (key->id == SERVICE_LISTEN)
+                return record->bad[SERVICE_TCPMUX] || record->def->tcpmux == TCPMUX_NO;
         if (key->id == SERVICE_COMMAND)
                 return !proxy && record->origins[SERVICE_SENSOR] == KEY_ABSENT;
         return !(key->id == SERVICE_WAIT && proxy);
@@ -161,7 +164,7 @@ static void check_listen(struct decoder *dec, const struct record *record) {
 
         if (!check_usable(record, SERVICE_LISTEN, SERVICE_WAIT))
                 return;
-        for (size_t i = 0; i < def->listen.count && !def->wait && !def->proxy; i++) {
+        for (size_t i = 0; i < def->listen.count && !def->wait && !def->proxy && !def->builtin; i++) {
                 const struct addr_list *addrs = &def->listen.items[i].addrs;
 
                 if (addrs->count > 0 && !addr_is_connectable(&addrs->items[0]))
@@ -272,7 +275,7 @@ static struct place place_of(const struct decoder *dec, const struct record *rec
 static void finish_def(struct decoder *dec, struct record *record) {
         struct service_def *def = record->def;
 
-        if (def->proxy)
+        if (def->proxy || def->builtin != BUILTIN_NONE)
                 def->handoff = HANDOFF_NONE;
         else if (def->handoff == HANDOFF_AUTO)
                 def->handoff = def->wait ? HANDOFF_FDS : HANDOFF_STDIO;
@@ -297,6 +300,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 }
 
 void check_service(struct decoder *dec, struct record *record) {
+        check_builtin(dec, record);
         check_proxy(dec, record);
         check_sensor(dec, record);
         check_missing(dec, record);

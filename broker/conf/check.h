@@ -23,8 +23,12 @@ void check_service(struct decoder *dec, struct record *record);
 /* Checks an enabled service, after check_service(), against those before it, and remembers it for those to come. */
 void check_across(struct decoder *dec, struct record *record, struct check *check);
 
-/* Parts of check_service() in files of their own. The first two come before anything is found missing. */
+/* Warns of services that nobody can get to: they do not listen, and no tcpmux is there to be asked for them. */
+void check_asked(const struct def_set *set, struct diag *diag);
+
+/* Parts of check_service() in files of their own. The first three come before anything is found missing. */
 void check_proxy(struct decoder *dec, struct record *record);
+void check_builtin(struct decoder *dec, struct record *record);
 void check_sensor(struct decoder *dec, struct record *record);
 void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);

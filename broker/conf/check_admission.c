@@ -54,7 +54,8 @@ static void check_peers(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
         bool proxied = record->bad[SERVICE_PROXY_PROTOCOL] || def->proxy_protocol != PROXY_PROTOCOL_NO;
 
-        if (record->bad[SERVICE_LISTEN])
+        /* Who asks for it by name may come from anywhere. */
+        if (record->bad[SERVICE_LISTEN] || def->tcpmux != TCPMUX_NO)
                 return;
         for (size_t i = 0; i < LENGTH_OF(by_address) && !proxied && !listens_to(def, addresses_ip.has); i++)
                 if (check_is_there(record, by_address[i]))

@@ -326,6 +326,8 @@ static struct def_set *finish(struct loader *loader, size_t errors) {
         check_deinit(&loader->check);
         if (loader->diag->errors == errors && !index_services(loader->set))
                 report_memory(loader, NULL);
+        if (loader->diag->errors == errors && !loader->kept)
+                check_asked(loader->set, loader->diag);
         return loader->diag->errors > errors ? def_set_free(loader->set) : loader->set;
 }
 

@@ -1,6 +1,7 @@
 #include "conf/print.h"
 
 #include "base/number.h"
+#include "conf/servicedef.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -101,11 +102,17 @@ void print_flow_list(struct printer *printer, char *const *items, size_t count) 
         buf_add_string(printer->out, "]\n");
 }
 
+/* A service that is asked for by name need not listen, and then there is nothing to write. */
+static bool is_left_out(const struct key *key, const struct service_def *service) {
+        return service && key->section == &section_listen && service->listen.count == 0;
+}
+
 void print_section(struct printer *printer, const struct section *section, const void *base) {
         section_for_each(key, section) {
                 const void *field = key_const_field(key, base);
 
-                if (!key_is_set(key, field) || (printer->service && !key_applies(key, printer->service)))
+                if (!key_is_set(key, field) || is_left_out(key, printer->service) ||
+                    (printer->service && !key_applies(key, printer->service)))
                         continue;
                 print_indent(printer, 0);
                 buf_printf(printer->out, "%s:", key->name);

@@ -53,6 +53,8 @@ enum key_scope {
         SCOPE_BOOT,       /* start: boot */
         SCOPE_LASTING,    /* wait: yes, or proxy with command: a server that outlives connections */
         SCOPE_PROXY,      /* proxy */
+        SCOPE_BUILTIN,    /* builtin */
+        SCOPE_HELD,       /* proxy, or builtin: the broker itself has the connections */
         SCOPE_AWAITED,    /* wait: yes, or proxy: something has to get ready */
         SCOPE_STDOUT,     /* those that do not get the socket as stdout */
         SCOPE_N,
@@ -67,6 +69,9 @@ enum service_key {
         SERVICE_COMMAND,
         SERVICE_PROXY,
         SERVICE_SEND_PROXY_PROTOCOL,
+        SERVICE_BUILTIN,
+        SERVICE_UDP_PUBLIC,
+        SERVICE_TCPMUX,
         SERVICE_START,
         SERVICE_CONNECTION_TIMEOUT,
         SERVICE_STOP_SIGNAL,
@@ -233,6 +238,9 @@ bool key_is_for_sensors(const struct key *key);
 
 /* Whether it means something for a proxy without a command, which starts nothing. */
 bool key_is_for_bare_proxies(const struct key *key);
+
+/* Whether it means something for a built-in, which starts nothing either. */
+bool key_is_for_builtins(const struct key *key);
 
 /* Whom keys of this scope are for: "servers with ...". NULL for all. */
 const char *key_scope_text(enum key_scope scope);

@@ -18,6 +18,18 @@ static const char *const send_names[SEND_PROXY_PROTOCOL_N] = {
         [SEND_PROXY_PROTOCOL_V2] = "v2",
 };
 
+static const char *const builtin_names[BUILTIN_N] = {
+        [BUILTIN_ECHO] = "echo",     [BUILTIN_DISCARD] = "discard", [BUILTIN_DAYTIME] = "daytime",
+        [BUILTIN_TIME] = "time",     [BUILTIN_CHARGEN] = "chargen", [BUILTIN_STATUS] = "status",
+        [BUILTIN_TCPMUX] = "tcpmux",
+};
+
+static const char *const tcpmux_names[TCPMUX_N] = {
+        [TCPMUX_NO] = "no",
+        [TCPMUX_YES] = "yes",
+        [TCPMUX_PLAIN] = "plain",
+};
+
 static const char *const ready_names[READY_N] = {[READY_EXEC] = "exec", [READY_NOTIFY] = "notify"};
 static const char *const on_change_names[ON_CHANGE_N] = {
         [ON_CHANGE_RESTART] = "restart",
@@ -121,6 +133,44 @@ static const struct key activation_keys[] = {
                 .example = "v2",
         },
         {
+                .name = "builtin",
+                .id = SERVICE_BUILTIN,
+                .type = &type_choice,
+                .offset = FIELD(builtin),
+                .visible = true,
+                .choices = {builtin_names, BUILTIN_N},
+                .fallback_means = "none",
+                .meaning = "What the broker answers itself, without a program: echo, discard, daytime, time and "
+                           "chargen as the RFCs say; status, ok or what is wrong in one line; tcpmux, other services "
+                           "by their names.",
+                .example = "echo",
+        },
+        {
+                .name = "udp_public",
+                .id = SERVICE_UDP_PUBLIC,
+                .type = &type_bool,
+                .offset = FIELD(udp_public),
+                .scope = SCOPE_BUILTIN,
+                .lenient = true,
+                .fallback = "no",
+                .meaning = "Whether datagrams from elsewhere than this machine are answered, whose sender may be "
+                           "forged.",
+                .example = "yes",
+        },
+        {
+                .name = "tcpmux",
+                .id = SERVICE_TCPMUX,
+                .type = &type_choice,
+                .offset = FIELD(tcpmux),
+                .scope = SCOPE_CONNECTION,
+                .lenient = true,
+                .choices = {tcpmux_names, TCPMUX_N},
+                .fallback = "no",
+                .meaning = "Whether clients of a `builtin: tcpmux` get to the service by its name; with plain its "
+                           "program answers that it is there (\"+\"), else the broker does. It need not listen then.",
+                .example = "yes",
+        },
+        {
                 .name = "start",
                 .id = SERVICE_START,
                 .type = &type_choice,
@@ -137,10 +187,11 @@ static const struct key activation_keys[] = {
                 .id = SERVICE_CONNECTION_TIMEOUT,
                 .type = &type_duration,
                 .offset = FIELD(connection_timeout),
-                .scope = SCOPE_PROXY,
+                .scope = SCOPE_HELD,
                 .min = 1000,
                 .fallback = "infinity",
-                .meaning = "A relayed connection on which nothing has moved for that long is closed.",
+                .meaning = "A connection that is relayed, or that a built-in answers, is closed when nothing has "
+                           "moved on it for that long.",
                 .example = "10min",
         },
         {

@@ -20,7 +20,8 @@ size_t section_names(const struct section *section, const char **names, size_t r
 }
 
 static bool has_own_stdout(const struct service_def *def) {
-        return def->proxy || (def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait));
+        return def->proxy || def->builtin != BUILTIN_NONE ||
+               (def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait));
 }
 
 static bool is_about_process(const struct key *key) {
@@ -45,6 +46,10 @@ bool key_is_for_bare_proxies(const struct key *key) {
         }
 }
 
+bool key_is_for_builtins(const struct key *key) {
+        return key->id != SERVICE_PROXY && key->id != SERVICE_SENSOR && key_is_for_bare_proxies(key);
+}
+
 bool key_is_for_sensors(const struct key *key) {
         if (is_about_process(key))
                 return false;
@@ -63,6 +68,7 @@ bool key_is_for_sensors(const struct key *key) {
         case SERVICE_CPS:
         case SERVICE_CPS_PAUSE:
         case SERVICE_MAX_LOAD:
+        case SERVICE_TCPMUX:
         case SERVICE_BANNER_SUCCESS:
                 return false;
         default:
@@ -77,6 +83,8 @@ bool key_applies(const struct key *key, const struct service_def *def) {
                 return false;
         if (def->proxy && (key->id == SERVICE_HANDOFF || (!has_server && !key_is_for_bare_proxies(key))))
                 return false;
+        if (def->builtin != BUILTIN_NONE && !key_is_for_builtins(key))
+                return false;
         switch (key->scope) {
         case SCOPE_SERVER:
                 return def->wait;
@@ -88,6 +96,10 @@ bool key_applies(const struct key *key, const struct service_def *def) {
                 return has_server;
         case SCOPE_PROXY:
                 return def->proxy != NULL;
+        case SCOPE_BUILTIN:
+                return def->builtin != BUILTIN_NONE;
+        case SCOPE_HELD:
+                return def->proxy || def->builtin != BUILTIN_NONE;
         case SCOPE_AWAITED:
                 return def->wait || def->proxy;
         case SCOPE_STDOUT:
@@ -104,6 +116,8 @@ const char *key_scope_text(enum key_scope scope) {
                 [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
                 [SCOPE_LASTING] = "servers: wait: yes, or the command of a proxy",
                 [SCOPE_PROXY] = "services that relay to a target (proxy)",
+                [SCOPE_BUILTIN] = "services that the broker answers itself (builtin)",
+                [SCOPE_HELD] = "services that relay to a target (proxy), or that the broker answers itself (builtin)",
                 [SCOPE_AWAITED] = "servers (wait: yes), and services that relay to a target (proxy)",
                 [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds)",
         };

@@ -30,6 +30,10 @@ struct service_def *service_def_copy(const struct service_def *def) {
         return copy;
 }
 
+bool service_def_answers_at(const struct service_def *def, const union sockaddr_any *sa) {
+        return def->udp_public || def->builtin == BUILTIN_DISCARD || addr_is_loopback(sa);
+}
+
 struct mark service_def_mark(const struct service_def *def, struct place place) {
         return (struct mark){.file = def->mark.file, .line = place.line, .column = place.column};
 }

@@ -20,7 +20,28 @@ enum handoff_kind {
         HANDOFF_FDS,
         HANDOFF_STDIO,
         HANDOFF_N,
-        HANDOFF_NONE = HANDOFF_N, /* a proxy's server gets no socket; never written */
+        HANDOFF_NONE = HANDOFF_N, /* a proxy's server gets no socket, and a built-in has none; never written */
+};
+
+/* What the broker answers itself, without a program. */
+enum builtin_kind {
+        BUILTIN_NONE, /* never written */
+        BUILTIN_ECHO,
+        BUILTIN_DISCARD,
+        BUILTIN_DAYTIME,
+        BUILTIN_TIME,
+        BUILTIN_CHARGEN,
+        BUILTIN_STATUS, /* whether all is well, in one line */
+        BUILTIN_TCPMUX, /* other services, by name */
+        BUILTIN_N,
+};
+
+/* Whether a service can be asked for by name. */
+enum tcpmux_kind {
+        TCPMUX_NO,
+        TCPMUX_YES,
+        TCPMUX_PLAIN, /* and its program says itself that it is there */
+        TCPMUX_N,
 };
 
 enum start_kind {
@@ -251,6 +272,9 @@ struct service_def {
         struct strlist command;
         struct proxy_def *proxy; /* NULL: none. With one, command is its server, or empty */
         enum send_proxy_protocol send_proxy_protocol;
+        enum builtin_kind builtin; /* then there is neither command nor proxy */
+        bool udp_public;
+        enum tcpmux_kind tcpmux; /* unless TCPMUX_NO, listen may be empty */
         enum start_kind start;
         usec_t connection_timeout;
         int stop_signal;
@@ -358,6 +382,10 @@ struct def_set {
 static inline bool service_def_is_supervised(const struct service_def *def) {
         return def->ready == READY_NOTIFY || def->watchdog != USEC_INFINITY || def->fd_store > 0;
 }
+
+/* Whether the datagrams of a built-in that come in at the address SA are for it: without udp_public only those that
+ * come from this machine, unless it answers none. */
+bool service_def_answers_at(const struct service_def *def, const union sockaddr_any *sa);
 
 struct mark service_def_mark(const struct service_def *def, struct place place);
 

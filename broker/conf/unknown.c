@@ -24,7 +24,7 @@ static const struct foreign_key service_words[] = {
         {"disabled", "write enabled: no"},
         {"redirect", "write proxy: host:port"},
         {"flags", "write no_delay or keep_alive in listen, and enabled, or leave it out"},
-        {"type", "leave it out"},
+        {"type", "write builtin for INTERNAL, tcpmux for TCPMUX, or leave it out"},
         {"id", "the name of the service is its id"},
         {"env", "write environment"},
         {"passenv", "write pass_environment"},

@@ -114,6 +114,12 @@ int admission_take(struct service *service, struct connection *connection, enum 
         return 0;
 }
 
+enum refusal admission_take_datagram(struct service *service) {
+        if (service->def->when_full == WHEN_FULL_REFUSE && load_is_over(service))
+                return REFUSAL_LOAD;
+        return rate_is_over(service) ? REFUSAL_RATE : REFUSAL_NONE;
+}
+
 enum refusal admission_holds_back(struct service *service) {
         const struct service_def *def = service->def;
 

@@ -27,6 +27,9 @@ enum refusal admission_check(struct service *service, const struct connection *c
  * nothing taken beside what it had; or -ENOMEM. */
 int admission_take(struct service *service, struct connection *connection, enum refusal *ret);
 
+/* The same for a datagram, which has no place: the limit that it goes beyond, or REFUSAL_NONE. */
+enum refusal admission_take_datagram(struct service *service);
+
 /* Where clients wait rather than are refused (when_full: wait): the limit that keeps the next one in the backlog, or
  * REFUSAL_NONE. */
 enum refusal admission_holds_back(struct service *service);

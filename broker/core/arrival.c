@@ -97,6 +97,9 @@ static int read_header(struct service *service, struct connection *connection, b
         return ARRIVAL_GOES_ON;
 }
 
+/* What xinetd says (RFC 1078: "+", and whatever follows). */
+#define MUX_ANSWER "+Go\r\n"
+
 static int admit(struct service *service, struct connection *connection) {
         enum refusal reason = admission_check(service, connection);
         int r = 0;
@@ -111,6 +114,8 @@ static int admit(struct service *service, struct connection *connection) {
                 return r;
         if (reason != REFUSAL_NONE)
                 return refuse(service, connection, reason);
+        if (connection->muxed && service->def->tcpmux == TCPMUX_YES)
+                banner_say(connection, MUX_ANSWER);
         banner_send(connection, service->def->banner);
         banner_send(connection, service->def->banner_success);
         connection->step = STEP_SERVICE;
@@ -285,6 +290,26 @@ int arrival_accept(struct service *service, const struct port *port) {
             service->def->when_full == WHEN_FULL_WAIT)
                 servicefsm_post(service, SERVICE_EV_FULL);
         return ACCEPT_OK;
+}
+
+void arrival_forward(struct service *service, struct connection *own_connection) {
+        enum refusal reason = admission_holds_back(service);
+
+        service->counters.accepted++;
+        own_connection->muxed = true;
+        own_connection->step = STEP_ADMISSION;
+        if (reason == REFUSAL_NONE && service->state == SERVICE_PAUSED && service->pause == PAUSE_RATE)
+                reason = REFUSAL_RATE;
+        else if (reason == REFUSAL_NONE && service->state == SERVICE_PAUSED && service->pause == PAUSE_LOAD)
+                reason = REFUSAL_LOAD;
+        if (reason != REFUSAL_NONE) {
+                refuse(service, own_connection, reason);
+                return;
+        }
+        proceed(service, own_connection, false);
+        if (service->state == SERVICE_LISTENING && limits_is_full(&service->admission.limits) &&
+            service->def->when_full == WHEN_FULL_WAIT)
+                servicefsm_post(service, SERVICE_EV_FULL);
 }
 
 /* Out of the list, and on; a place may be free again afterwards. */

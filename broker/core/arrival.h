@@ -30,6 +30,10 @@ bool arrival_is_wanted(struct service *service);
  * ends the port's burst. */
 int arrival_accept(struct service *service, const struct port *port);
 
+/* Goes on with OWN_CONNECTION, which another service has accepted and whose client has asked for SERVICE: as far as it
+ * gets, but where others would wait in the kernel's queue it is refused. */
+void arrival_forward(struct service *service, struct connection *own_connection);
+
 /* Goes on with the connections that are held. Returns false when a shortage still keeps one. */
 bool arrival_resume(struct service *service);
 

@@ -9,12 +9,18 @@
 #define PARTINGS_MAX 64
 #define DRAIN_MAX 65536 /* bytes a client may go on sending for each time we look */
 
-bool banner_send(const struct connection *connection, const struct banner_def *banner) {
-        if (!banner || banner->size == 0)
-                return false;
-        /* Whether it arrives is the client's affair. */
-        (void)!send(connection->fd, banner->data, banner->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+/* Whether it arrives is the client's affair. */
+static bool say(const struct connection *connection, const char *data, size_t size) {
+        (void)!send(connection->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         return true;
+}
+
+bool banner_send(const struct connection *connection, const struct banner_def *banner) {
+        return banner && banner->size > 0 && say(connection, banner->data, banner->size);
+}
+
+bool banner_say(const struct connection *connection, const char *text) {
+        return say(connection, text, strlen(text));
 }
 
 static void finish(struct manager *manager, struct connection *own_connection) {

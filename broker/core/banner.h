@@ -13,6 +13,9 @@ struct manager;
  * buffer. Returns whether there was something to send. */
 bool banner_send(const struct connection *connection, const struct banner_def *banner);
 
+/* The same for a text of our own. Returns true. */
+bool banner_say(const struct connection *connection, const char *text);
+
 /* Ends OWN_CONNECTION after the last words: closing a socket with unread data resets it, and the client's end may then
  * throw away what it has not read. So it is closed when the client has closed, a little later otherwise, and at once
  * where too many are parting already. */

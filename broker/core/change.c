@@ -30,8 +30,15 @@ static bool listens_equal(const struct listens_def *a, const struct listens_def 
 static void report(struct reload *reload, const struct change *change, size_t listen_index, const char *why) {
         AUTO(buf_deinit) struct buf path = BUF_NULL;
 
-        buf_printf(&path, "services.%s.listen[%zu]", change->def->name, listen_index);
-        diag_error(reload->diag, &change->def->listen.items[listen_index].mark, buf_text(&path), "%s", why);
+        /* A service that is only asked for by name does not listen. */
+        if (listen_index < change->def->listen.count)
+                buf_printf(&path, "services.%s.listen[%zu]", change->def->name, listen_index);
+        else
+                buf_printf(&path, "services.%s", change->def->name);
+        diag_error(reload->diag,
+                   listen_index < change->def->listen.count ? &change->def->listen.items[listen_index].mark
+                                                            : &change->def->mark,
+                   buf_text(&path), "%s", why);
         reload->bind_failed = true;
 }
 
@@ -202,6 +209,21 @@ static void take_ports(struct reload *reload, struct change *change) {
         }
 }
 
+static void check_builtin_port(struct reload *reload, const struct change *change, const struct port *port) {
+        const struct service_def *def = change->def;
+        int type = port->addr.type;
+
+        if (!port->inherited)
+                return;
+        if (type != SOCK_STREAM && (type != SOCK_DGRAM || def->builtin == BUILTIN_TCPMUX))
+                report(reload, change, port->next_listen_index,
+                       "the inherited socket is none that this built-in can answer at");
+        else if (type == SOCK_DGRAM && !service_def_answers_at(def, port->bound))
+                report(reload, change, port->next_listen_index,
+                       "the inherited socket can be reached from elsewhere, by datagrams whose sender may be forged; "
+                       "write udp_public: yes");
+}
+
 /* What could not be known before the sockets were there. */
 static void check_ports(struct reload *reload, struct change *change) {
         const struct service_def *def = change->def;
@@ -211,7 +233,9 @@ static void check_ports(struct reload *reload, struct change *change) {
         for (size_t i = 0; i < change->port_count && def->proxy; i++)
                 if (change->ports[i]->addr.type != SOCK_STREAM)
                         report(reload, change, 0, "the inherited socket is no stream socket, which a proxy takes");
-        for (size_t i = 0; i < change->port_count && !def->wait && !def->proxy; i++)
+        for (size_t i = 0; i < change->port_count && def->builtin != BUILTIN_NONE; i++)
+                check_builtin_port(reload, change, change->ports[i]);
+        for (size_t i = 0; i < change->port_count && !def->wait && !def->proxy && !def->builtin; i++)
                 if (!port_is_connectable(change->ports[i]))
                         report(reload, change, 0, "the inherited socket has no connections to accept: write wait: yes");
 }
@@ -244,7 +268,8 @@ static int make_program(struct reload *reload, struct change *change) {
         if (!change->def->wait) {
                 request.plan.fd_names = &connection_name;
                 request.plan.fd_count = 1;
-                request.listener_count = 0;
+                if (change->def->builtin == BUILTIN_NONE)
+                        request.listener_count = 0;
         }
         return program_new(&request, &change->program, change->first ? &said_already : reload->diag);
 }

@@ -70,7 +70,10 @@ static enum claim_outcome find_obstacle(const struct service *first, struct buf 
         list_for_each(service, &first->manager->services, link) {
                 if (!is_worker_of(service, first->name) || has_sockets(service))
                         continue;
-                buf_printf(why, "service '%s' has been stopped", first->name);
+                buf_printf(why,
+                           first->def->listen.count == 0 ? "service '%s' has no sockets"
+                                                         : "service '%s' has been stopped",
+                           first->name);
                 return CLAIM_STOPPED;
         }
         return CLAIM_DONE;

@@ -111,6 +111,10 @@ static enum command_outcome give_replace(struct team *team, struct buf *why) {
                 buf_add_string(why, "a proxy's target can have one server at a time: restart it");
                 return COMMAND_REFUSED;
         }
+        if (team->items[0]->def->builtin != BUILTIN_NONE) {
+                buf_add_string(why, "a built-in has no server, the broker answers itself");
+                return COMMAND_REFUSED;
+        }
         if (!team->items[0]->def->wait) {
                 buf_add_string(why, "with wait: no every connection has a program of its own");
                 return COMMAND_REFUSED;

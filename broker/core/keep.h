@@ -55,6 +55,11 @@ struct program *program_restore_retired(struct service *service, struct state_in
 void relays_save(const struct program *program, struct state_out out);
 void relays_restore(struct program *program, struct state_in in);
 
+/* Of a program that is a built-in. */
+void builtins_save(const struct program *program, struct state_out out);
+void builtins_restore(struct program *program, struct state_in in);
+extern const char *const builtin_kind_names[HANDOFF_BUILTIN_N];
+
 void notifier_save(const struct notifier *notifier, struct state_out out);
 void notifier_restore(struct notifier *notifier, struct state_in in);
 

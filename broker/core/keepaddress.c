@@ -98,6 +98,7 @@ void connection_save(const struct connection *connection, struct state_out out) 
         state_put_name(out, "step", arrival_step_names, ARRIVAL_STEP_N, connection->step);
         state_put_usec(out, "accepted_at", connection->accepted_at);
         state_put_flag(out, "placed", connection->placed);
+        state_put_flag(out, "muxed", connection->muxed);
         if (connection->ticket)
                 prefix_save(limits_ticket_source(connection), state_put_object(out, "source"));
 }
@@ -130,6 +131,7 @@ struct connection *connection_restore(struct manager *manager, struct service *s
         connection->local_size = sockaddr_restore(&connection->local, in, "local");
         connection->cred = ucred_restore(in, "cred");
         connection->proxied = state_has(in, "proxy");
+        connection->muxed = state_get_flag(in, "muxed");
         connection->proxy_size = sockaddr_restore(&connection->proxy, in, "proxy");
         connection->proxy_cred = ucred_restore(in, "proxy_cred");
         connection->step = state_get_name(in, "step", arrival_step_names, ARRIVAL_STEP_N, 0);

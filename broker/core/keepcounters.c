@@ -10,6 +10,7 @@ static void save_counters(const struct service *service, struct state_out out) {
         state_put_integer(out, "starts", (int64_t)n->starts);
         state_put_integer(out, "restarts", (int64_t)n->restarts);
         state_put_integer(out, "claims_refused", (int64_t)n->claims_refused);
+        state_put_integer(out, "datagrams", (int64_t)n->datagrams);
 }
 
 static void restore_counters(struct service *service, struct state_in in) {
@@ -20,6 +21,7 @@ static void restore_counters(struct service *service, struct state_in in) {
                 .starts = (uint64_t)state_get_integer(in, "starts", 0),
                 .restarts = (uint64_t)state_get_integer(in, "restarts", 0),
                 .claims_refused = (uint64_t)state_get_integer(in, "claims_refused", 0),
+                .datagrams = (uint64_t)state_get_integer(in, "datagrams", 0),
         };
 }
 

@@ -143,6 +143,8 @@ void program_save(const struct program *program, struct state_out out) {
                 process_save(process, state_add_object(processes));
         if (program->relay)
                 relays_save(program, state_put_object(out, "proxy"));
+        if (program->builtin)
+                builtins_save(program, state_put_object(out, "builtin"));
 }
 
 static void restore_rest(struct program *program, struct state_in in) {
@@ -157,6 +159,8 @@ static void restore_rest(struct program *program, struct state_in in) {
                 process_restore_in(program, state_entry(processes, i));
         if (state_has(in, "proxy"))
                 relays_restore(program, state_get_object(in, "proxy"));
+        if (state_has(in, "builtin"))
+                builtins_restore(program, state_get_object(in, "builtin"));
 }
 
 /* Its name is asked of it, so that in a trial nothing can stand in for it. */
@@ -198,10 +202,14 @@ struct program *program_restore_retired(struct service *service, struct state_in
                 .host = &service->manager->host,
                 .events = &service_handoff_events,
         };
-        enum handoff_type type = state_get_name(in, "handoff", handoff_type_names, HANDOFF_TYPE_N, HANDOFF_TYPE_SPAWN);
+        const struct program_retired what = {
+                .type = state_get_name(in, "handoff", handoff_type_names, HANDOFF_TYPE_N, HANDOFF_TYPE_SPAWN),
+                .builtin = state_get_name(state_get_object(in, "builtin"), "kind", builtin_kind_names,
+                                          HANDOFF_BUILTIN_N, HANDOFF_BUILTIN_DISCARD),
+        };
         struct program *program = NULL;
 
-        if (program_new_retired(&request, type, &program) < 0) {
+        if (program_new_retired(&request, &what, &program) < 0) {
                 fd_close(kept.notify_fd);
                 state_reader_fail(in.reader, "memory ran out");
                 return NULL;

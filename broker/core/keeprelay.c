@@ -1,6 +1,7 @@
 /* A proxy's relays on their way to the next binary (core/keep.h): connections go on with what is in their pipes. */
 #include "base/err.h"
 #include "core/keep.h"
+#include "handoff/builtinkeep.h"
 #include "handoff/relaykeep.h"
 
 static void direction_save(const struct relaykeep_direction *direction, struct state_out out) {
@@ -105,6 +106,8 @@ void relays_restore(struct program *program, struct state_in in) {
 }
 
 static bool is_settled(const struct program *program) {
+        if (program && program->builtin && !builtinkeep_is_settled(program->handoff))
+                return false;
         return !program || !program->relay || relaykeep_is_settled(program->handoff);
 }
 

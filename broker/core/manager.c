@@ -8,6 +8,7 @@
 #include "core/banner.h"
 #include "core/claim.h"
 #include "core/command.h"
+#include "core/datagram.h"
 #include "core/orphans.h"
 #include "core/servicefsm.h"
 
@@ -93,6 +94,7 @@ void manager_deinit(struct manager *manager) {
         manager->drain_timer = sd_event_source_disable_unref(manager->drain_timer);
         manager->log_drain = sd_event_source_disable_unref(manager->log_drain);
         idleexit_deinit(manager);
+        manager->datagram_ports = datagram_ports_free(manager->datagram_ports);
         manager->sigchld = sd_event_source_disable_unref(manager->sigchld);
         manager->orphan_timer = sd_event_source_disable_unref(manager->orphan_timer);
         manager->launcher = launcher_free(manager->launcher);
@@ -351,7 +353,7 @@ struct connection *manager_take_connection(struct manager *manager) {
                 list_init(&connection->link);
         }
         connection->fd = -EBADF;
-        connection->local_known = connection->proxied = connection->placed = false;
+        connection->local_known = connection->proxied = connection->placed = connection->muxed = false;
         connection->ticket = NULL;
         return connection;
 }

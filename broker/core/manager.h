@@ -13,6 +13,7 @@
 /* A start takes a few for a moment, and gives back the connection's (proc/launch.h). */
 #define SPARE_FDS 5
 
+struct datagram_ports;
 struct state_in;
 struct state_out;
 
@@ -63,6 +64,8 @@ struct manager {
 
         struct list idle_connections; /* objects to be used again */
         size_t idle_connection_count;
+
+        struct datagram_ports *datagram_ports; /* owned; NULL before the first datagram that we answer */
 
         struct idleexit idleexit;
         usec_t started_at; /* wall clock */

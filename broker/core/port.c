@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "core/arrival.h"
+#include "core/datagram.h"
 #include "core/service.h"
 #include "net/connection.h"
 #include "net/listen.h"
@@ -52,6 +53,8 @@ static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint3
 
         if (!service_accepts(port->service))
                 service_on_traffic(port->service);
+        else if (!port_is_connectable(port))
+                datagram_take(port->service, port);
         else if (arrival_may_begin(port->service))
                 port_accept_burst(port);
         return 0;

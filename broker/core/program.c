@@ -58,6 +58,7 @@ bool program_sweep(struct list *buried, struct launcher *launcher) {
                 list_remove(&program->link);
                 plan_deinit(&program->plan);
                 free(program->relay);
+                free(program->builtin);
                 free(program->listeners);
                 store_free(program->store);
                 free(program);
@@ -108,9 +109,31 @@ static int make_relay(struct program *program, const struct service_def *def) {
         return 0;
 }
 
+static int make_builtin(struct program *program, enum handoff_builtin_kind kind, usec_t connection_timeout) {
+        program->builtin = malloc(sizeof(*program->builtin));
+        if (!program->builtin)
+                return err_raise(-ENOMEM);
+        *program->builtin = (struct handoff_builtin){.kind = kind, .connection_timeout = connection_timeout};
+        return 0;
+}
+
+static int make_own(struct program *program, const struct service_def *def) {
+        static const enum handoff_builtin_kind kinds[BUILTIN_N] = {
+                [BUILTIN_ECHO] = HANDOFF_BUILTIN_ECHO,       [BUILTIN_DISCARD] = HANDOFF_BUILTIN_DISCARD,
+                [BUILTIN_DAYTIME] = HANDOFF_BUILTIN_DAYTIME, [BUILTIN_TIME] = HANDOFF_BUILTIN_TIME,
+                [BUILTIN_CHARGEN] = HANDOFF_BUILTIN_CHARGEN, [BUILTIN_STATUS] = HANDOFF_BUILTIN_STATUS,
+                [BUILTIN_TCPMUX] = HANDOFF_BUILTIN_TCPMUX,
+        };
+
+        return def->builtin == BUILTIN_NONE ? make_relay(program, def)
+                                            : make_builtin(program, kinds[def->builtin], def->connection_timeout);
+}
+
 /* Of a generation that connects to nobody any more. */
-static int make_retired_relay(struct program *program, enum handoff_type type) {
-        if (type != HANDOFF_TYPE_RELAY)
+static int make_retired(struct program *program, const struct program_retired *what) {
+        if (what->type == HANDOFF_TYPE_BUILTIN)
+                return make_builtin(program, what->builtin, USEC_INFINITY);
+        if (what->type != HANDOFF_TYPE_RELAY)
                 return 0;
         program->relay = calloc(1, sizeof(*program->relay));
         if (!program->relay)
@@ -125,12 +148,16 @@ void program_set_policy(struct program *program, const struct service_def *def) 
 
         if (program->relay)
                 set_relay_times(&program->relay->setup, def);
+        if (program->builtin)
+                program->builtin->connection_timeout = def->connection_timeout;
         handoff_set_policy(program->handoff, &policy);
 }
 
 static enum handoff_type type_of(const struct service_def *def) {
         if (def->wait)
                 return HANDOFF_TYPE_LISTENERS;
+        if (def->builtin != BUILTIN_NONE)
+                return HANDOFF_TYPE_BUILTIN;
         return def->proxy ? HANDOFF_TYPE_RELAY : HANDOFF_TYPE_SPAWN;
 }
 
@@ -147,6 +174,7 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .listeners = program->listeners,
                 .listener_count = request->listener_count,
                 .relay = program->relay ? &program->relay->setup : NULL,
+                .builtin = program->builtin,
                 .store = program->store,
                 .events = request->events,
                 .userdata = program,
@@ -243,7 +271,7 @@ int program_new(const struct program_request *request, struct program **ret, str
         else if (r == 0)
                 r = open_outputs(program, request->plan.def, diag);
         if (r == 0)
-                r = make_relay(program, request->plan.def);
+                r = make_own(program, request->plan.def);
         if (r == 0)
                 r = open_handoff(program, request, type_of(request->plan.def));
         if (r < 0) {
@@ -254,7 +282,8 @@ int program_new(const struct program_request *request, struct program **ret, str
         return 0;
 }
 
-int program_new_retired(const struct program_request *request, enum handoff_type type, struct program **ret) {
+int program_new_retired(const struct program_request *request, const struct program_retired *what,
+                        struct program **ret) {
         const struct output_def log = {.kind = OUTPUT_LOG};
         struct program *program = NULL;
         int r;
@@ -264,9 +293,9 @@ int program_new_retired(const struct program_request *request, enum handoff_type
                 return r;
         output_init_closed(&program->out, &log, request->service->name, "stdout");
         output_init_closed(&program->err, &log, request->service->name, "stderr");
-        r = make_retired_relay(program, type);
+        r = make_retired(program, what);
         if (r == 0)
-                r = open_handoff(program, request, type);
+                r = open_handoff(program, request, what->type);
         if (r == 0 && request->plan.kept && request->plan.kept->notify_fd >= 0)
                 r = open_notifier(program, request->plan.kept);
         if (r < 0) {

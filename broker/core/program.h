@@ -17,9 +17,10 @@ struct program {
         struct output err;
         struct handoff *handoff;
         int *listeners;
-        struct program_relay *relay; /* of a proxy; NULL for others */
-        struct handoff_store *store; /* NULL: fd_store is 0 */
-        struct notifier *notifier;   /* NULL: its servers have nothing to say to us */
+        struct program_relay *relay;     /* of a proxy; NULL for others */
+        struct handoff_builtin *builtin; /* likewise of a built-in */
+        struct handoff_store *store;     /* NULL: fd_store is 0 */
+        struct notifier *notifier;       /* NULL: its servers have nothing to say to us */
 };
 
 /* What a proxy's relays go by; its targets are copied, since definitions come and go. */
@@ -42,7 +43,12 @@ struct program_request {
 int program_new(const struct program_request *request, struct program **ret, struct diag *diag);
 
 /* Makes one that starts nothing any more: a home for processes that were started before the broker was upgraded. */
-int program_new_retired(const struct program_request *request, enum handoff_type type, struct program **ret);
+struct program_retired {
+        enum handoff_type type;
+        enum handoff_builtin_kind builtin; /* of HANDOFF_TYPE_BUILTIN */
+};
+int program_new_retired(const struct program_request *request, const struct program_retired *what,
+                        struct program **ret);
 
 /* Ends it, once no process is left: closes all it has, and frees it, or leaves that to program_sweep() where a child
  * on its way to exec may still read its plan. NULL is fine; returns NULL. */

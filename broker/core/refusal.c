@@ -15,6 +15,7 @@ const char *const refusal_names[REFUSAL_N] = {
         [REFUSAL_HEADER] = "proxy_protocol", [REFUSAL_SENSOR] = "sensor",     [REFUSAL_ADDRESS] = "only_from",
         [REFUSAL_IDENTITY] = "uid",          [REFUSAL_TIME] = "access_times", [REFUSAL_SOURCE] = "per_source",
         [REFUSAL_LOAD] = "max_load",         [REFUSAL_RATE] = "cps",          [REFUSAL_INSTANCES] = "instances",
+        [REFUSAL_PUBLIC] = "udp_public",     [REFUSAL_PORT] = "source_port",  [REFUSAL_NAME] = "tcpmux",
 };
 
 struct refusals *refusals_free(struct refusals *refusals) {
@@ -89,9 +90,24 @@ static void tell(struct service *service, const struct connection *connection, e
                   LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
                              LOG_STRING("proxy", connection->proxied ? proxy : NULL),
                              LOG_STRING("limit", refusal_names[reason])),
-                  "connection refused");
+                  connection->fd < 0 ? "datagram refused" : "connection refused");
         refusals->told = refusals_total(refusals);
         arm_timer(service);
+}
+
+void refusal_note(struct service *service, const struct connection *connection, enum refusal reason) {
+        if (!service->refusals)
+                service->refusals = calloc(1, sizeof(*service->refusals));
+        /* Without memory it is refused all the same. */
+        if (!service->refusals)
+                return;
+        service->refusals->counts[reason]++;
+        tell(service, connection, reason);
+}
+
+/* Who has asked for the service by name is told so in the same way (RFC 1078). */
+static bool say_no(const struct connection *connection) {
+        return connection->muxed && banner_say(connection, "-Service refused\r\n");
 }
 
 void refusal_end(struct service *service, struct connection *own_connection, enum refusal reason) {
@@ -99,17 +115,12 @@ void refusal_end(struct service *service, struct connection *own_connection, enu
         const struct linger reset = {.l_onoff = 1};
         bool said = false;
 
-        if (!service->refusals)
-                service->refusals = calloc(1, sizeof(*service->refusals));
-        /* Without memory it is refused all the same. */
-        if (service->refusals) {
-                service->refusals->counts[reason]++;
-                tell(service, own_connection, reason);
-        }
+        refusal_note(service, own_connection, reason);
         if (def->refuse_with == REFUSE_WITH_RESET) {
                 setsockopt(own_connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         } else if (reason != REFUSAL_HEADER) {
-                said = banner_send(own_connection, def->banner);
+                said = say_no(own_connection);
+                said = banner_send(own_connection, def->banner) || said;
                 said = banner_send(own_connection, def->banner_fail) || said;
         }
         if (said) {

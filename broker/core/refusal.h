@@ -13,6 +13,8 @@ struct service;
 enum refusal {
         REFUSAL_NONE = -1,
         REFUSAL_HEADER,    /* its PROXY protocol header is missing, wrong or late */
+        REFUSAL_PUBLIC,    /* a datagram from elsewhere, without udp_public */
+        REFUSAL_PORT,      /* a datagram from a port that is no client's: nobody knows what answers there */
         REFUSAL_SENSOR,    /* it, or one of its prefix, has touched a sensor */
         REFUSAL_ADDRESS,   /* only_from, no_access */
         REFUSAL_IDENTITY,  /* uid, gid */
@@ -21,6 +23,7 @@ enum refusal {
         REFUSAL_LOAD,      /* max_load */
         REFUSAL_RATE,      /* cps */
         REFUSAL_INSTANCES, /* instances */
+        REFUSAL_NAME,      /* no service of the name that was asked for */
         REFUSAL_N,
 };
 
@@ -42,6 +45,9 @@ void refusals_resume(struct service *service);
 static inline uint64_t refusals_count(const struct refusals *refusals, enum refusal reason) {
         return refusals ? refusals->counts[reason] : 0;
 }
+
+/* Counts and logs a refusal of CONNECTION, or of a datagram where that has no descriptor, and does no more. */
+void refusal_note(struct service *service, const struct connection *connection, enum refusal reason);
 
 /* Refuses OWN_CONNECTION, which has no ticket: counts and logs it, sends what the definition says, and ends it. */
 void refusal_end(struct service *service, struct connection *own_connection, enum refusal reason);

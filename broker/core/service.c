@@ -8,11 +8,14 @@
 #include "core/arrival.h"
 #include "core/claim.h"
 #include "core/command.h"
+#include "core/datagram.h"
 #include "core/fdstore.h"
+#include "core/health.h"
 #include "core/idle.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
 #include "core/shortage.h"
+#include "core/tcpmux.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -110,6 +113,12 @@ int service_watch_ports(struct service *service, bool on) {
                         result = r;
         }
         return result;
+}
+
+void service_watch_datagrams(struct service *service) {
+        for (size_t i = 0; i < service->port_count && service_accepts(service); i++)
+                if (!port_is_connectable(service->ports[i]))
+                        port_watch(service->ports[i], true);
 }
 
 int service_start_server(struct service *service) {
@@ -379,7 +388,7 @@ static void log_finish_of(const struct service *service, const struct connection
                 [HANDOFF_RESET] = "reset",
                 [HANDOFF_TIMED_OUT] = "connection_timeout",
                 [HANDOFF_STOPPED] = "stopped",
-                [HANDOFF_CLIENT_LEFT] = "the client left before the target had taken it",
+                [HANDOFF_CLIENT_LEFT] = "the client left before it was served",
                 [HANDOFF_TARGET_FAILED] = "the target has not taken it",
         };
         enum log_level level = finish_level(service, finish);
@@ -440,6 +449,9 @@ static void on_finished(void *userdata, struct handoff *handoff, struct connecti
 
         if (finish->outcome == HANDOFF_GIVEN_BACK) {
                 take_back(service, own_connection);
+        } else if (finish->outcome == HANDOFF_FORWARDED) {
+                service->counters.ended++;
+                tcpmux_forward(service, own_connection, finish->name);
         } else {
                 log_finish_of(service, own_connection, finish);
                 count_finish(service, own_connection, finish);
@@ -468,10 +480,21 @@ static int on_prepare(void *userdata, struct handoff *handoff UNUSED, bool again
         return r;
 }
 
+static void describe(void *userdata, struct handoff *handoff UNUSED, struct buf *out) {
+        const struct program *program = userdata;
+
+        if (program->builtin->kind == HANDOFF_BUILTIN_TCPMUX)
+                tcpmux_list(program->service->manager, out);
+        else
+                health_say_line(program->service->manager, out);
+}
+
 const struct handoff_events service_handoff_events = {
         .started = on_started,
         .ending = on_ending,
         .ended = on_ended,
         .finished = on_finished,
         .prepare = on_prepare,
+        .describe = describe,
+        .admits = datagram_admits,
 };

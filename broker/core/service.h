@@ -64,6 +64,7 @@ struct service_counters {
         uint64_t starts;   /* of servers */
         uint64_t restarts; /* of these, those that `restart` made necessary */
         uint64_t claims_refused;
+        uint64_t datagrams; /* that built-ins have taken; those refused not among them */
 };
 
 struct service {
@@ -147,6 +148,9 @@ void service_retire(struct service *service);
 
 /* Returns 0, or the negative errno of a socket that cannot be watched. */
 int service_watch_ports(struct service *service, bool on);
+
+/* Watches those of its sockets that have datagrams for us: they do not wait for a connection to end. */
+void service_watch_datagrams(struct service *service);
 void service_close_ports(struct service *service);
 
 /* Tells its servers to end; who serves a connection goes on. */

@@ -83,6 +83,7 @@ void servicefsm_enter_claimed(struct service *service) {
 
 static void enter_full(struct service *service) {
         servicefsm_leave_state(service);
+        service_watch_datagrams(service);
         servicefsm_set_state(service, SERVICE_FULL);
 }
 
@@ -400,5 +401,7 @@ int servicefsm_restore(struct service *service, usec_t timer_at) {
                 list_append(&service->manager->short_services, &service->short_link);
         if (timer_at != USEC_INFINITY)
                 arm_timer_at(service, timer_at);
+        if (service->state == SERVICE_FULL)
+                service_watch_datagrams(service);
         return service->state == SERVICE_LISTENING ? service_watch_ports(service, true) : 0;
 }

@@ -149,7 +149,8 @@ static bool add_all_processes(const struct service *service, struct service_snap
 static void describe_last_exit(const struct service *service, struct buf *out) {
         char text[EXITINFO_TEXT_MAX];
 
-        if (service->counters.ended == 0)
+        /* Whoever needs no process has none that ends. */
+        if (service->counters.ended == 0 || service->last_exit.code == 0)
                 return;
         exitinfo_format(&service->last_exit, text);
         buf_printf(out, "%s%s", text, service->last_launch_failed ? " (not executed)" : "");

@@ -19,7 +19,7 @@ static void log_service(struct manager *manager, const struct service *service) 
         const struct service_counters *n = &service->counters;
         AUTO(buf_deinit) struct buf addresses = BUF_NULL;
         char names[REFUSAL_N][32];
-        struct log_field fields[9 + REFUSAL_N + 3] = {
+        struct log_field fields[9 + REFUSAL_N + 4] = {
                 LOG_STRING("service", service->name),
                 LOG_STRING("state", service_state_names[service->state]),
                 LOG_DURATION("since", manager_now(manager) - service->since),
@@ -39,6 +39,7 @@ static void log_service(struct manager *manager, const struct service *service) 
                 fields[count++] = LOG_INTEGER(names[i], (int64_t)refusals_count(service->refusals, (enum refusal)i));
         }
         fields[count++] = LOG_INTEGER("refused_claim", (int64_t)n->claims_refused);
+        fields[count++] = LOG_INTEGER("datagrams", (int64_t)n->datagrams);
         fields[count] = LOG_INTEGER("failed", (int64_t)n->failed);
         log_event(LOG_LEVEL_INFO, fields, "statistics");
 }

@@ -51,6 +51,10 @@ static int append_accepted(sd_bus_message *message, const struct service_snapsho
         return sd_bus_message_append(message, "t", snapshot->counters.accepted);
 }
 
+static int append_datagrams(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "t", snapshot->counters.datagrams);
+}
+
 static int append_ended(sd_bus_message *message, const struct service_snapshot *snapshot) {
         return sd_bus_message_append(message, "t", snapshot->counters.ended);
 }
@@ -194,6 +198,7 @@ static int append_duration(sd_bus_message *message, const struct service_snapsho
         X("StoredDescriptors", "u", append_stored, false)                                                              \
         X("Connections", "u", append_connections, false)                                                               \
         X("Accepted", "t", append_accepted, false)                                                                     \
+        X("Datagrams", "t", append_datagrams, false)                                                                   \
         X("Ended", "t", append_ended, false)                                                                           \
         X("Failed", "t", append_failed, false)                                                                         \
         X("Starts", "t", append_starts, false)                                                                         \

@@ -19,6 +19,11 @@ static void write_accepted(struct writer *w, const struct metric *metric, const 
                 samples_add(w, metric, service, NULL, service->counters.accepted);
 }
 
+static void write_datagrams(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service->def->builtin != BUILTIN_NONE)
+                samples_add(w, metric, service, NULL, service->counters.datagrams);
+}
+
 static void write_active(struct writer *w, const struct metric *metric, const struct service *service) {
         if (service_accepts(service))
                 samples_add(w, metric, service, NULL, service->admission.limits.taken);
@@ -226,6 +231,12 @@ static const struct metric metrics[] = {
                 .type = METRIC_COUNTER,
                 .help = "Connections that the broker has accepted.",
                 .of_service = write_accepted,
+        },
+        {
+                .name = "sockbroker_datagrams",
+                .type = METRIC_COUNTER,
+                .help = "Datagrams that built-ins have taken.",
+                .of_service = write_datagrams,
         },
         {
                 .name = "sockbroker_connections_active",

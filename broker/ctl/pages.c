@@ -1,7 +1,7 @@
 #include "ctl/pages.h"
 
 #include "base/clock.h"
-#include "ctl/health.h"
+#include "core/health.h"
 
 #include <stdio.h>
 #include <string.h>

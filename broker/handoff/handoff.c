@@ -9,12 +9,14 @@ const char *const handoff_type_names[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = "listeners",
         [HANDOFF_TYPE_SPAWN] = "spawn",
         [HANDOFF_TYPE_RELAY] = "relay",
+        [HANDOFF_TYPE_BUILTIN] = "builtin",
 };
 
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = &listeners_ops,
         [HANDOFF_TYPE_SPAWN] = &spawn_ops,
         [HANDOFF_TYPE_RELAY] = &relay_ops,
+        [HANDOFF_TYPE_BUILTIN] = &builtin_ops,
 };
 
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret) {

@@ -5,6 +5,7 @@
  * It borrows its setup (the plan, the listeners), which outlive it. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "handoff/process.h"
 #include "net/connection.h"
@@ -15,6 +16,7 @@ enum handoff_type {
         HANDOFF_TYPE_LISTENERS, /* all listening sockets to one server */
         HANDOFF_TYPE_SPAWN,     /* one process per accepted connection */
         HANDOFF_TYPE_RELAY,     /* bytes between accepted connections and a target; relays.c */
+        HANDOFF_TYPE_BUILTIN,   /* the broker answers itself; builtins.c */
         HANDOFF_TYPE_N,
 };
 
@@ -34,6 +36,7 @@ enum handoff_outcome {
         HANDOFF_STOPPED,       /* by us */
         HANDOFF_CLIENT_LEFT,   /* before the target had taken it */
         HANDOFF_TARGET_FAILED, /* it has not taken it, or not in time: error says why */
+        HANDOFF_FORWARDED,     /* it asks for another service by name, and that one is to take it */
         HANDOFF_GIVEN_BACK,    /* not begun: whoever serves the service from now on is to take it, as it was accepted */
         HANDOFF_OUTCOME_N,
 };
@@ -41,8 +44,9 @@ enum handoff_outcome {
 struct handoff_finish {
         enum handoff_outcome outcome;
         int error;            /* negative errno, or 0 */
-        uint64_t from_client; /* bytes that reached the target */
+        uint64_t from_client; /* bytes that reached the target, or us where there is none */
         uint64_t from_target; /* bytes that reached the client */
+        const char *name;     /* HANDOFF_FORWARDED: of the service; borrowed */
 };
 
 struct handoff_events {
@@ -60,6 +64,11 @@ struct handoff_events {
         /* Before a way starts a server of its own accord, AGAIN where one has ended by itself: 0; -EBUSY while another
          * one is in its place, which is asked again; or another negative errno. */
         int (*prepare)(void *userdata, struct handoff *handoff, bool again);
+        /* A client has asked what only the callee knows: says it, line ends included, whether all is well, or which
+         * services there are, as the kind of the built-in is. */
+        void (*describe)(void *userdata, struct handoff *handoff, struct buf *out);
+        /* Whether a datagram from PEER is let in; SIZE 0: of somebody without a name. It counts as one that came. */
+        bool (*admits)(void *userdata, struct handoff *handoff, const union sockaddr_any *peer, socklen_t size);
 };
 
 /* What a way that relays needs to know. Whoever owns it may change the times at any moment. */
@@ -75,6 +84,30 @@ struct handoff_relay {
         usec_t idle_stop;
         usec_t restart_delay;
         usec_t restart_delay_max;
+};
+
+enum handoff_builtin_kind {
+        HANDOFF_BUILTIN_ECHO,    /* RFC 862 */
+        HANDOFF_BUILTIN_DISCARD, /* RFC 863 */
+        HANDOFF_BUILTIN_DAYTIME, /* RFC 867 */
+        HANDOFF_BUILTIN_TIME,    /* RFC 868 */
+        HANDOFF_BUILTIN_CHARGEN, /* RFC 864 */
+        HANDOFF_BUILTIN_STATUS,
+        HANDOFF_BUILTIN_TCPMUX, /* RFC 1078 */
+        HANDOFF_BUILTIN_N,
+};
+
+/* What is to be answered by ourselves. Whoever owns it may change the time at any moment. */
+struct handoff_builtin {
+        enum handoff_builtin_kind kind;
+        usec_t connection_timeout;
+};
+
+/* A socket that has datagrams. */
+struct handoff_datagrams {
+        int fd;
+        int family;   /* AF_* */
+        unsigned max; /* how many to take at most */
 };
 
 /* A descriptor that a server gets beside its listening sockets. */
@@ -106,7 +139,8 @@ struct handoff_setup {
         int stderr_fd;
         const int *listeners; /* in the order they are to be handed over */
         size_t listener_count;
-        const struct handoff_relay *relay; /* NULL for ways that do not */
+        const struct handoff_relay *relay;     /* NULL for ways that do not */
+        const struct handoff_builtin *builtin; /* likewise; then the listeners are those whose traffic it gets */
         const struct handoff_store *store; /* NULL: nothing can be stored; for HANDOFF_TYPE_LISTENERS without stdio */
         const struct handoff_events *events;
         void *userdata;
@@ -124,6 +158,9 @@ struct handoff_ops {
          * connection belongs to the process. On failure, a negative errno, both are still the caller's, who tries
          * again later: only shortages fail here. NULL where connections are not taken. */
         int (*take_connection)(struct handoff *handoff, struct connection *connection);
+        /* Takes some datagrams and answers them, without waiting. Returns how many, or a negative errno, -EAGAIN where
+         * there were none. NULL where datagrams are not taken. */
+        int (*take_datagrams)(struct handoff *handoff, const struct handoff_datagrams *request);
         /* Starts a server with the listening sockets. 0 or a negative errno. NULL where they are not taken. */
         int (*start_server)(struct handoff *handoff);
         /* The following are NULL where there is nothing to be done. */
@@ -197,3 +234,4 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
 extern const struct handoff_ops listeners_ops;
 extern const struct handoff_ops spawn_ops;
 extern const struct handoff_ops relay_ops;
+extern const struct handoff_ops builtin_ops;

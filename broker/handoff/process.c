@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "handoff/datagrams.h"
 #include "proc/pidfd.h"
 
 #include <assert.h>
@@ -53,6 +54,7 @@ void process_host_deinit(struct process_host *host) {
                 process_free(process);
         host->idle_count = 0;
         pipes_deinit(&host->pipes);
+        host->datagrams = datagrams_free(host->datagrams);
         remains_deinit(&host->remains);
 }
 

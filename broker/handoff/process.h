@@ -13,6 +13,7 @@
 #include <systemd/sd-event.h>
 
 struct connection;
+struct datagrams;
 struct process;
 
 /* What all processes share; owned by whoever runs the loop. */
@@ -23,8 +24,9 @@ struct process_host {
         struct list running;       /* all that run, by host_link */
         struct list idle;          /* process objects waiting to be used again */
         size_t idle_count;
-        struct pipes pipes;     /* for whoever relays bytes */
-        struct remains remains; /* of groups whose leader has ended */
+        struct pipes pipes;          /* for whoever relays bytes */
+        struct datagrams *datagrams; /* for whoever answers datagrams; NULL before the first */
+        struct remains remains;      /* of groups whose leader has ended */
 };
 
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd);

@@ -415,6 +415,19 @@ void addr_format(const struct addr *addr, struct buf *out) {
         }
 }
 
+bool addr_is_loopback(const union sockaddr_any *sa) {
+        const struct in6_addr *in6 = &sa->in6.sin6_addr;
+
+        switch (sa->sa.sa_family) {
+        case AF_INET:
+                return ntohl(sa->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+        case AF_INET6:
+                return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == IN_LOOPBACKNET);
+        default:
+                return sa->sa.sa_family == AF_UNIX;
+        }
+}
+
 bool addr_is_any_port(const struct addr *addr) {
         if (addr->form == ADDR_SOCKET && addr->sockaddr.sa.sa_family == AF_VSOCK)
                 return addr->sockaddr.vm.svm_port == VMADDR_PORT_ANY;

@@ -80,6 +80,9 @@ static inline bool addr_is_connectable(const struct addr *addr) {
         return addr->type == SOCK_STREAM || (addr->type == SOCK_SEQPACKET && !addr_is_ip(addr));
 }
 
+/* Whether it can be only somebody on this machine who comes from SA, or to it: a loopback address, or AF_UNIX. */
+bool addr_is_loopback(const union sockaddr_any *sa);
+
 /* Whether the kernel chooses its port, so that two of them are never the same. */
 bool addr_is_any_port(const struct addr *addr);
 

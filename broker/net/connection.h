@@ -14,6 +14,7 @@ struct connection {
         int protocol;     /* of the listener, as in struct addr */
         bool local_known; /* local is filled in */
         bool proxied;     /* peer and local are what a proxy says they are */
+        bool muxed;       /* it has asked for its service by name; for its owner, not touched here */
         bool placed;      /* counts among those served; for admission, not touched here */
         unsigned step;    /* what is to be done with it next; for its owner, not touched here */
         socklen_t peer_size;

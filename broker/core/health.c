@@ -1,7 +1,9 @@
-#include "ctl/health.h"
+#include "core/health.h"
 
 #include "base/err.h"
 #include "core/servicefsm.h"
+
+#include <stdio.h>
 
 /* Shortages and limits are not a reason: clients wait, and it is for a load balancer to see how many. */
 static bool service_is_ready(const struct service *service, struct buf *why) {
@@ -31,4 +33,20 @@ bool health_is_ready(struct manager *manager, struct buf *why) {
         if (ready)
                 buf_add_string(why, "ok\n");
         return ready;
+}
+
+void health_say_line(struct manager *manager, struct buf *out) {
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+        char line[HEALTH_LINE_MAX];
+        bool ready = health_is_ready(manager, &why);
+        size_t size = 0;
+
+        snprintf(line, sizeof(line) - 1, "%s%s", ready ? "" : "failed: ", buf_text(&why));
+        for (const char *at = line; *at != '\0'; at++)
+                size = (size_t)(at - line) + (*at != '\n');
+        for (size_t i = 0; i < size; i++)
+                if (line[i] == '\n')
+                        line[i] = ';';
+        buf_add(out, line, size);
+        buf_add_char(out, '\n');
 }
