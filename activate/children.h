@@ -10,6 +10,7 @@
 struct child {
         struct launched launched; /* its pidfd is not kept: until it is reaped, by us, its pid is no one else's */
         struct prefix source;
+        usec_t started_at; /* of a worker */
 };
 
 struct children {

@@ -21,13 +21,17 @@ enum {
         OPT_INSTANCES,
         OPT_PER_SOURCE,
         OPT_CLAIM,
+        OPT_WORKERS,
+        OPT_PASS,
 };
 
 /* What is said on the command line, before it is known whether it fits together. */
 struct parsing {
         struct options options;
-        bool accept, wait, fds, inetd, instances, per_source;
+        bool accept, wait, fds, inetd, instances, per_source, pass;
 };
+
+#define WORKERS_MAX 1024
 
 static const struct option own_options[] = {
         {"listen", required_argument, NULL, 'l'},
@@ -38,6 +42,8 @@ static const struct option own_options[] = {
         {"inetd", no_argument, NULL, OPT_INETD},
         {"instances", required_argument, NULL, OPT_INSTANCES},
         {"per-source", required_argument, NULL, OPT_PER_SOURCE},
+        {"workers", required_argument, NULL, OPT_WORKERS},
+        {"pass", no_argument, NULL, OPT_PASS},
         {"datagram", no_argument, NULL, 'd'},
         {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
         {"setenv", required_argument, NULL, 'E'},
@@ -93,6 +99,8 @@ void options_print_help(const struct options *options) {
                      "      --instances=N          with -a: at most N at a time, others wait (default: unlimited)\n"
                      "      --per-source=N         with -a: at most N per client address, others are closed\n"
                      "                             (default: unlimited)\n"
+                     "      --workers=N --pass     with -a: N COMMANDs that stay, and take connections from a queue,\n"
+                     "                             which is their descriptor 3\n"
                      "  -w, --wait                 do not accept: at the first traffic become COMMAND with the\n"
                      "                             listening sockets\n"
                      "      --now                  with -w: do not wait for traffic\n"
@@ -232,6 +240,11 @@ static int parse_option(struct parsing *p, int c) {
         case OPT_PER_SOURCE:
                 p->per_source = true;
                 return parse_count(options, "--per-source", &options->per_source);
+        case OPT_WORKERS:
+                return parse_count(options, "--workers", &options->workers);
+        case OPT_PASS:
+                p->pass = true;
+                return 0;
         case OPT_CLAIM:
                 options->claim = optarg;
                 return 0;
@@ -281,6 +294,12 @@ static int check(struct parsing *p) {
                 return usage(options, "--instances goes with --accept only");
         if (p->per_source && !p->accept)
                 return usage(options, "--per-source goes with --accept only");
+        if (p->pass != (options->workers > 0) || (p->pass && !p->accept))
+                return usage(options, "--workers and --pass go together, and with --accept");
+        if (p->pass && (p->inetd || p->instances || p->per_source))
+                return usage(options, "--pass excludes --inetd, --instances and --per-source");
+        if (options->workers > WORKERS_MAX)
+                return usage(options, "--workers is 1024 at most");
         if (options->type == SOCK_DGRAM && options->mode != MODE_WAIT)
                 return usage(options, options->systemd ? "a datagram socket has no connections to accept"
                                                        : "a datagram socket has no connections to accept; use -w");
@@ -317,7 +336,7 @@ int options_parse(int argc, char **argv, struct options *ret) {
         }
         if (options->mode == MODE_ONESHOT) {
                 options->mode = p.accept ? MODE_ACCEPT : p.wait || options->systemd ? MODE_WAIT : MODE_ONESHOT;
-                options->stdio = p.inetd || (!p.fds && options->mode != MODE_WAIT && !options->systemd);
+                options->stdio = p.inetd || (!p.fds && !p.pass && options->mode != MODE_WAIT && !options->systemd);
                 options->verbose = options->verbose || (options->systemd && !systemd_is_quiet());
                 options->command = argv + optind;
                 r = check(&p);

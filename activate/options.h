@@ -22,6 +22,7 @@ struct options {
         int type;            /* SOCK_DGRAM or SOCK_SEQPACKET where an option says so; 0 */
         unsigned instances;  /* 0: unlimited */
         unsigned per_source; /* 0: unlimited */
+        unsigned workers;    /* of --pass; 0: there are none */
         struct strlist listen;
         struct strlist environment; /* of -E: NAME=VALUE */
         struct strlist fdnames;

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define OTHERS 2 /* what stands before the sockets */
+#define OTHERS 3 /* what stands before the sockets */
 
 int poller_init(struct poller *poller, const struct sockets *sockets, const sigset_t *signals) {
         *poller = POLLER_NULL;
@@ -19,6 +19,7 @@ int poller_init(struct poller *poller, const struct sockets *sockets, const sigs
         poller->polls[0] = (struct pollfd){.fd = poller->signal_fd, .events = POLLIN};
         /* Only its end is of interest, which nobody has to ask for; without a claim poll(2) leaves it out. */
         poller->polls[1] = (struct pollfd){.fd = sockets->claim ? broker_claim_fd(sockets->claim) : -EBADF};
+        poller->polls[2] = (struct pollfd){.fd = -EBADF};
         for (size_t i = 0; i < sockets->count; i++)
                 poller->polls[i + OTHERS] = (struct pollfd){
                         .fd = sockets->items[i].fd,
@@ -39,7 +40,7 @@ int poller_wait(struct poller *poller, bool traffic, usec_t timeout) {
                               .tv_nsec = (long)(timeout % USEC_PER_SEC * 1000)};
         int n;
 
-        poller->polls[0].revents = poller->polls[1].revents = 0;
+        poller->polls[0].revents = poller->polls[1].revents = poller->polls[2].revents = 0;
         poller->at = poller->ready = 0;
         n = ppoll(poller->polls, traffic ? poller->count + OTHERS : OTHERS, timeout == USEC_INFINITY ? NULL : &ts,
                   NULL);
@@ -50,6 +51,10 @@ int poller_wait(struct poller *poller, bool traffic, usec_t timeout) {
         for (size_t i = 0; i < OTHERS; i++)
                 poller->ready -= n > 0 && poller->polls[i].revents != 0;
         return 0;
+}
+
+void poller_wait_for_room(struct poller *poller, int fd) {
+        poller->polls[2] = (struct pollfd){.fd = fd, .events = POLLIN};
 }
 
 size_t poller_signals(struct poller *poller, int out[SIGNALS_MAX]) {

@@ -9,7 +9,7 @@
 
 struct poller {
         int signal_fd;
-        struct pollfd *polls; /* the signals, the claim, then one for each socket */
+        struct pollfd *polls; /* the signals, the claim, room in a queue, then one for each socket */
         size_t count;         /* of sockets */
         size_t ready;         /* how many of them poll(2) has found ready and poller_next() has not given yet */
         size_t at;
@@ -20,6 +20,9 @@ struct poller {
 /* Watches SOCKETS, and SIGNALS, which are blocked. Returns 0 or a negative errno. */
 int poller_init(struct poller *poller, const struct sockets *sockets, const sigset_t *signals);
 void poller_deinit(struct poller *poller);
+
+/* Instead of traffic, FD, which says that there is room for more; -EBADF: traffic again. */
+void poller_wait_for_room(struct poller *poller, int fd);
 
 /* Waits until there is something, or for TIMEOUT (USEC_INFINITY), with TRAFFIC on the sockets too. 0, or a negative
  * errno when that cannot be waited for. */

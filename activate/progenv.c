@@ -55,7 +55,7 @@ static int add_fdnames(const struct options *options, const struct progenv_fds *
         if (names->count == 0) {
                 if (options->mode == MODE_WAIT || options->systemd)
                         return 0;
-                return strlist_set_env(env, "LISTEN_FDNAMES", "connection");
+                return strlist_set_env(env, "LISTEN_FDNAMES", options->workers > 0 ? "queue" : "connection");
         }
         for (size_t i = 0; i < fd_count; i++) {
                 const char *name = names->count == 1 ? names->items[0] : i < names->count ? names->items[i] : "unknown";

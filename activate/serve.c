@@ -14,6 +14,7 @@
 #include "activate/say.h"
 #include "activate/shortage.h"
 #include "activate/sockets.h"
+#include "activate/workers.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -45,6 +46,7 @@ struct serve {
         struct launch_plan plan;
         struct launcher *launcher;
         struct children children;
+        struct workers workers; /* of --pass */
         struct connection held; /* accepted, but there is no process yet; fd -EBADF: none */
         struct shortage shortage;
         struct rate failures; /* of exec, said so far */
@@ -54,6 +56,7 @@ static void serve_deinit(struct serve *serve) {
         connection_close(&serve->held);
         launcher_free(serve->launcher); /* waits until no child reads the plan */
         children_deinit(&serve->children);
+        workers_deinit(&serve->workers);
         plan_deinit(&serve->plan);
         program_deinit(&serve->program);
         poller_deinit(&serve->poller);
@@ -91,6 +94,9 @@ static int serve_make_plan(struct serve *serve) {
         plan->path = take_ptr(serve->program.path);
         plan->creds = serve->program.creds;
         serve->program.creds = CREDS_NULL;
+        /* To a worker nobody comes any more when we are gone. */
+        if (options->workers > 0)
+                plan->death_signal = SIGTERM;
         if (options->systemd) {
                 /* As there: part of our group, and gone when we are. It knows no LISTEN_PIDFDID. */
                 plan->new_session = false;
@@ -121,6 +127,8 @@ static int serve_init(struct serve *serve) {
                 r = launcher_new(SANITIZED ? LAUNCH_VFORK : LAUNCH_BESIDE, &serve->launcher);
         if (r == 0)
                 r = poller_init(&serve->poller, &serve->sockets, &signals);
+        if (r == 0 && serve->options->workers > 0)
+                r = workers_init(&serve->workers, serve->options->workers);
         if (r == 0)
                 r = fd_cloexec_from(STDERR_FILENO + 1);
         if (r == 0)
@@ -155,11 +163,12 @@ static void serve_say_start(struct serve *serve, pid_t pid) {
         say_note("Spawned %s as PID %d.", buf_text(&words), pid);
 }
 
-/* Returns 0, or a negative errno when there is no process. */
+/* One that serves the connection, or a worker. Returns 0, or a negative errno when there is no process. */
 static int serve_launch(struct serve *serve, struct launched *ret) {
         struct connection *connection = &serve->held;
+        bool is_worker = serve->options->workers > 0;
         const struct launch_fd stdio[] = {{connection->fd, 0}, {connection->fd, 1}};
-        const struct launch_fd fds[] = {{connection->fd, INHERIT_FIRST_FD}};
+        const struct launch_fd fds[] = {{is_worker ? serve->workers.queue.read_fd : connection->fd, INHERIT_FIRST_FD}};
         struct launch_request request = {.plan = &serve->plan};
         struct connenv env;
         int r;
@@ -171,7 +180,7 @@ static int serve_launch(struct serve *serve, struct launched *ret) {
                         return r;
                 serve->plan.path = take_ptr(serve->program.path);
         }
-        if (progenv_has_connection(serve->options)) {
+        if (progenv_has_connection(serve->options) && !is_worker) {
                 r = connenv_fill(connection, &env);
                 if (r < 0)
                         return r;
@@ -190,11 +199,89 @@ static void serve_find_source(const struct serve *serve, struct prefix *ret) {
                 prefix_mask(ret, 64);
 }
 
+/* Whether one more worker is wanted: while there is nothing more to come, only for those who wait. */
+static bool serve_lacks_workers(struct serve *serve) {
+        if (serve->state == SERVE_DRAINING)
+                return serve->children.count == 0 && workers_waiting(&serve->workers) > 0;
+        return serve->state == SERVE_ACCEPTING && workers_are_short(&serve->workers, &serve->children);
+}
+
+static void serve_keep_workers(struct serve *serve) {
+        int r = 0;
+
+        while (r == 0 && serve_lacks_workers(serve) && clock_monotonic() >= serve->workers.restart_at) {
+                struct child child = {.started_at = clock_monotonic()};
+
+                r = children_reserve(&serve->children);
+                if (r == 0)
+                        r = serve_launch(serve, &child.launched);
+                if (r < 0) {
+                        if (shortage_is(r))
+                                shortage_begin(&serve->shortage, r);
+                        else
+                                serve_say_failure(serve, r);
+                        workers_note_end(&serve->workers, child.started_at);
+                        return;
+                }
+                child.launched.pidfd = fd_close(child.launched.pidfd);
+                children_add(&serve->children, &child);
+                if (serve->options->verbose)
+                        say_note("worker: pid %d", child.launched.pid);
+        }
+}
+
+/* Not in the name of systemd-socket-activate, which does not. */
+static void serve_report(const struct serve *serve, const char *text) {
+        AUTO(buf_deinit) struct buf message = BUF_NULL;
+        int r;
+
+        buf_add_string(&message, text);
+        r = serve->options->systemd ? 0 : notify_send(&message);
+        if (r < 0)
+                say_error("the supervisor (NOTIFY_SOCKET) cannot be told: %s", err_text(r));
+}
+
+static void serve_stop(struct serve *serve) {
+        serve_report(serve, "STOPPING=1");
+        serve->state = SERVE_DRAINING;
+        poller_drop_claim(&serve->poller);
+        sockets_close(&serve->sockets);
+        if (serve->options->workers > 0)
+                passqueue_end(&serve->workers.queue);
+}
+
+/* Puts the connection that is held into the queue, or goes on holding it. */
+static void serve_pass(struct serve *serve) {
+        char peer[CONNECTION_PEER_MAX];
+        int r = workers_put(&serve->workers, &serve->held);
+
+        if (r == -EPIPE) {
+                say_error("a worker has shut the queue down; stopping");
+                serve->exit_status = EXIT_FAILURE;
+                serve_stop(serve);
+                connection_close(&serve->held);
+                return;
+        }
+        if (r < 0) {
+                shortage_begin(&serve->shortage, shortage_is(r) ? r : -ENOMEM);
+                return;
+        }
+        shortage_end(&serve->shortage);
+        if (!serve->options->verbose)
+                return;
+        connection_format_peer(&serve->held, peer);
+        say_note("connection from %s", peer);
+}
+
 /* Starts a process for the connection that is held, or goes on holding it. */
 static void serve_start(struct serve *serve) {
         struct child child = {0};
         int r;
 
+        if (serve->options->workers > 0) {
+                serve_pass(serve);
+                return;
+        }
         r = children_reserve(&serve->children);
         if (r == 0)
                 r = serve_launch(serve, &child.launched);
@@ -222,24 +309,6 @@ static bool serve_is_refused(struct serve *serve) {
                 return false;
         serve_find_source(serve, &source);
         return children_count_source(&serve->children, &source) >= serve->options->per_source;
-}
-
-/* Not in the name of systemd-socket-activate, which does not. */
-static void serve_report(const struct serve *serve, const char *text) {
-        AUTO(buf_deinit) struct buf message = BUF_NULL;
-        int r;
-
-        buf_add_string(&message, text);
-        r = serve->options->systemd ? 0 : notify_send(&message);
-        if (r < 0)
-                say_error("the supervisor (NOTIFY_SOCKET) cannot be told: %s", err_text(r));
-}
-
-static void serve_stop(struct serve *serve) {
-        serve_report(serve, "STOPPING=1");
-        serve->state = SERVE_DRAINING;
-        poller_drop_claim(&serve->poller);
-        sockets_close(&serve->sockets);
 }
 
 /* One that is broken is watched no longer; without any other there is nothing left to do. */
@@ -280,6 +349,8 @@ static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
         if (!children_remove(&serve->children, info->si_pid, &child))
                 return;
         shortage_retry(&serve->shortage);
+        if (serve->options->workers > 0)
+                workers_note_end(&serve->workers, child.started_at);
         if (launcher_failure(serve->launcher, &child.launched, &failure)) {
                 if (failure.stage == CHILD_STAGE_EXEC)
                         serve_say_failure(serve, -failure.error);
@@ -339,9 +410,32 @@ static void serve_on_signals(struct serve *serve) {
                         serve_on_stop(serve);
 }
 
-static bool serve_may_accept(const struct serve *serve) {
+static bool serve_may_accept(struct serve *serve) {
+        if (serve->options->workers > 0 && serve->state == SERVE_ACCEPTING) {
+                bool has_room = workers_have_room(&serve->workers, &serve->children);
+
+                poller_wait_for_room(&serve->poller, has_room ? -EBADF : serve->workers.room_fd);
+                return has_room && serve->held.fd < 0;
+        }
         return serve->state == SERVE_ACCEPTING && serve->held.fd < 0 &&
                (serve->options->instances == 0 || serve->children.count < serve->options->instances);
+}
+
+/* Starts those that are missing, and says how long until the next one may be started. */
+static usec_t serve_workers_timeout(struct serve *serve) {
+        usec_t now;
+
+        serve_keep_workers(serve);
+        now = clock_monotonic();
+        if (!serve_lacks_workers(serve))
+                return USEC_INFINITY;
+        return serve->workers.restart_at > now ? serve->workers.restart_at - now : 0;
+}
+
+/* Whether somebody still waits to be served, or is. */
+static bool serve_goes_on(struct serve *serve) {
+        return serve->state == SERVE_ACCEPTING || serve->children.count > 0 || serve->held.fd >= 0 ||
+               (serve->options->workers > 0 && serve->state == SERVE_DRAINING && workers_waiting(&serve->workers) > 0);
 }
 
 /* One round: a connection for each socket that has one, so that none waits for another. */
@@ -356,9 +450,13 @@ static int serve_once(struct serve *serve) {
                 waiting = shortage_is_waiting(&serve->shortage, now);
                 timeout = waiting ? serve->shortage.resume_at - now : 0;
         }
+        if (serve->options->workers > 0)
+                timeout = MIN_OF(timeout, serve_workers_timeout(serve));
         r = poller_wait(&serve->poller, !waiting && serve_may_accept(serve), timeout);
         if (r < 0)
                 return r;
+        if (serve->options->workers > 0)
+                workers_clear_room(&serve->workers);
         serve_on_signals(serve);
         if (poller_claim_is_over(&serve->poller)) {
                 say_error("--claim=%s: the broker has ended the claim", serve->options->claim);
@@ -380,6 +478,7 @@ int serve(const struct options *options) {
                 .poller = POLLER_NULL,
                 .plan = PLAN_NULL,
                 .held = {.fd = -EBADF},
+                .workers = WORKERS_NULL,
         };
         int r;
 
@@ -387,7 +486,7 @@ int serve(const struct options *options) {
         if (r != 0)
                 return r;
         serve_report(&serve, "READY=1");
-        while (serve.state == SERVE_ACCEPTING || serve.children.count > 0 || serve.held.fd >= 0) {
+        while (serve_goes_on(&serve)) {
                 r = serve_once(&serve);
                 if (r < 0) {
                         say_error("cannot wait for traffic: %s", err_text(r));

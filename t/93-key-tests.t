@@ -70,6 +70,11 @@ udp_public                  25-builtins.t
 tcpmux                      26-tcpmux.t
 start                       21-shared-listener.t
 workers                     22-workers.t
+workers.min                 23-pass.t
+workers.max                 23-pass.t
+workers.spare               23-pass.t
+workers.max_age             23-pass.t
+workers.max_requests        23-pass.t
 idle_stop                   67-idle-stop.t
 claim                       72-claim.t
 stop_signal                 12-sections.t

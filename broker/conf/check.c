@@ -128,7 +128,8 @@ static bool scope_is_known(const struct record *record, enum key_scope scope) {
         if (record->bad[SERVICE_WAIT])
                 return false;
         return !(scope == SCOPE_BOOT && record->bad[SERVICE_START]) &&
-               !(scope == SCOPE_STDOUT && record->bad[SERVICE_HANDOFF]);
+               !((scope == SCOPE_STDOUT || scope == SCOPE_LASTING || scope == SCOPE_WORKERS) &&
+                 record->bad[SERVICE_HANDOFF]);
 }
 
 static void check_scope(struct decoder *dec, struct record *record, const struct key *key) {
@@ -183,12 +184,14 @@ static void check_output(struct decoder *dec, struct record *record, enum servic
         const struct output_def *output = key_const_field(check_key(id), def);
 
         if (record->bad[id] || output->kind != OUTPUT_SOCKET || !check_usable(record, SERVICE_WAIT, SERVICE_HANDOFF) ||
-            !(def->proxy || (def->wait && def->handoff == HANDOFF_FDS)))
+            !(def->proxy || service_def_is_pool(def) || (def->wait && def->handoff == HANDOFF_FDS)))
                 return;
         if (check_is_written(record, id))
                 check_error(dec, record, CHECK_KEY(id),
                             "%s has no connection to write to; write log, inherit, null or append:/path",
-                            def->proxy ? "a proxy's server" : "a server that gets its sockets as descriptors");
+                            def->proxy                 ? "a proxy's server"
+                            : service_def_is_pool(def) ? "a worker, which serves many,"
+                                                       : "a server that gets its sockets as descriptors");
         else
                 check_take_back(dec, record, id);
 }
@@ -250,8 +253,8 @@ static void check_idle_stop(struct decoder *dec, struct record *record) {
                         check_take_back(dec, record, SERVICE_IDLE_STOP);
                 return;
         }
-        /* A proxy counts its connections itself. */
-        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN] && !def->proxy; i++) {
+        /* A proxy counts its connections itself, and a pool those that wait. */
+        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN] && def->wait; i++) {
                 const struct listen_def *listen = &def->listen.items[i];
 
                 if (listen->addrs.count == 0 || has_connections(&listen->addrs.items[0]))
@@ -302,6 +305,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 void check_service(struct decoder *dec, struct record *record) {
         check_builtin(dec, record);
         check_proxy(dec, record);
+        check_pass(dec, record);
         check_sensor(dec, record);
         check_missing(dec, record);
         finish_def(dec, record);

@@ -26,9 +26,10 @@ void check_across(struct decoder *dec, struct record *record, struct check *chec
 /* Warns of services that nobody can get to: they do not listen, and no tcpmux is there to be asked for them. */
 void check_asked(const struct def_set *set, struct diag *diag);
 
-/* Parts of check_service() in files of their own. The first three come before anything is found missing. */
+/* Parts of check_service() in files of their own. The first five come before anything is found missing. */
 void check_proxy(struct decoder *dec, struct record *record);
 void check_builtin(struct decoder *dec, struct record *record);
+void check_pass(struct decoder *dec, struct record *record);
 void check_sensor(struct decoder *dec, struct record *record);
 void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);

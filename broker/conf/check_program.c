@@ -37,6 +37,12 @@ static void check_fd(const struct placeholder_check *check, const char *name) {
                             "${fd:%s} needs handoff: fds; here the socket is stdin and stdout", name);
                 return;
         }
+        if (service_def_is_pool(def)) {
+                if (strcmp(name, "queue") != 0)
+                        check_error(check->dec, record, check->place,
+                                    "${fd:%s} names no descriptor; the queue of connections is ${fd:queue}", name);
+                return;
+        }
         if (!def->wait) {
                 if (strcmp(name, "connection") != 0)
                         check_error(check->dec, record, check->place,
@@ -74,6 +80,9 @@ static bool check_placeholder(void *userdata, const struct template_name *name, 
                         check_error(check->dec, record, check->place,
                                     "${%s} means nothing to a proxy's server, which is there for all clients",
                                     name->name);
+                else if (!record->bad[SERVICE_HANDOFF] && service_def_is_pool(record->def))
+                        check_error(check->dec, record, check->place,
+                                    "${%s} means nothing to a worker, which is there for all clients", name->name);
                 else if (!record->bad[SERVICE_WAIT] && record->def->wait)
                         check_error(check->dec, record, check->place,
                                     "${%s} is known with wait: no only, when the broker accepts", name->name);

@@ -32,11 +32,35 @@ static void check_entry(struct decoder *dec, const struct record *record, int in
                             "several workers each take a socket of their own; write reuse_port: yes");
 }
 
+/* Connections go to workers only where the broker has them. */
+void check_pass(struct decoder *dec, struct record *record) {
+        const struct service_def *def = record->def;
+
+        if (!check_usable(record, SERVICE_HANDOFF, SERVICE_WAIT) || def->handoff != HANDOFF_PASS || !def->wait)
+                return;
+        if (check_is_written(record, SERVICE_HANDOFF)) {
+                check_error(dec, record, CHECK_KEY(SERVICE_HANDOFF),
+                            "pass is for connections that the broker accepts; write wait: no");
+                record->bad[SERVICE_HANDOFF] = true;
+        } else {
+                check_take_back(dec, record, SERVICE_HANDOFF);
+        }
+}
+
 void check_workers(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
         bool is_main = !record->bad[SERVICE_MAIN] && def->main;
 
-        if (!check_usable(record, SERVICE_WORKERS, SERVICE_WAIT) || !def->wait || def->workers == 1)
+        if (!check_usable(record, SERVICE_WORKERS, SERVICE_WAIT) || !def->wait)
+                return;
+        if (def->workers.is_range && !check_is_written(record, SERVICE_WORKERS))
+                check_take_back(dec, record, SERVICE_WORKERS);
+        if (def->workers.is_range) {
+                check_error(dec, record, CHECK_KEY(SERVICE_WORKERS),
+                            "is a number with wait: yes; only workers of handoff: pass come and go");
+                return;
+        }
+        if (def->workers.max == 1)
                 return;
         if (!check_is_written(record, SERVICE_WORKERS) && (is_main || is_for_one(def))) {
                 check_take_back(dec, record, SERVICE_WORKERS);

@@ -51,11 +51,12 @@ enum key_scope {
         SCOPE_SERVER,     /* wait: yes */
         SCOPE_CONNECTION, /* wait: no */
         SCOPE_BOOT,       /* start: boot */
-        SCOPE_LASTING,    /* wait: yes, or proxy with command: a server that outlives connections */
+        SCOPE_LASTING,    /* wait: yes, proxy with command, or handoff: pass: processes that outlive connections */
         SCOPE_PROXY,      /* proxy */
         SCOPE_BUILTIN,    /* builtin */
         SCOPE_HELD,       /* proxy, or builtin: the broker itself has the connections */
         SCOPE_AWAITED,    /* wait: yes, or proxy: something has to get ready */
+        SCOPE_WORKERS,    /* wait: yes, or handoff: pass */
         SCOPE_STDOUT,     /* those that do not get the socket as stdout */
         SCOPE_N,
 };
@@ -189,6 +190,7 @@ extern const struct section section_listen;
 extern const struct section section_keep_alive;
 extern const struct section section_env_file;
 extern const struct section section_source_prefix;
+extern const struct section section_workers;
 
 extern const struct key_group group_listen; /* the key `listen` itself */
 extern const struct key_group group_activation;

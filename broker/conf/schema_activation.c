@@ -4,7 +4,11 @@
 
 #define FIELD(member) offsetof(struct service_def, member)
 
-static const char *const handoff_names[HANDOFF_N] = {[HANDOFF_FDS] = "fds", [HANDOFF_STDIO] = "stdio"};
+static const char *const handoff_names[HANDOFF_N] = {
+        [HANDOFF_FDS] = "fds",
+        [HANDOFF_STDIO] = "stdio",
+        [HANDOFF_PASS] = "pass",
+};
 static const char *const start_names[START_N] = {[START_ON_DEMAND] = "on-demand", [START_BOOT] = "boot"};
 static const char *const restart_names[RESTART_N] = {
         [RESTART_NO] = "no",
@@ -93,8 +97,9 @@ static const struct key activation_keys[] = {
                 .visible = true,
                 .choices = {handoff_names, HANDOFF_N},
                 .fallback_means = "fds with `wait: yes`, stdio with `wait: no`",
-                .meaning = "How the program gets the socket: as descriptor 3 and up with LISTEN_FDS, or as stdin and "
-                           "stdout.",
+                .meaning = "How the program gets the socket: as descriptor 3 and up with LISTEN_FDS, as stdin and "
+                           "stdout; or pass: long-lived workers take connections from a queue, which is their "
+                           "descriptor 3.",
                 .example = "stdio",
         },
         {
@@ -310,16 +315,18 @@ static const struct key activation_keys[] = {
         {
                 .name = "workers",
                 .id = SERVICE_WORKERS,
-                .type = &type_integer,
+                .type = &type_workers,
                 .offset = FIELD(workers),
-                .scope = SCOPE_SERVER,
-                .instead = "; in this version there are no workers with wait: no",
+                .scope = SCOPE_WORKERS,
+                .instead = "; write handoff: pass for workers that take accepted connections from a queue",
+                .section = &section_workers,
                 .min = 1,
-                .max = 1024,
+                .max = WORKERS_MAX,
                 .fallback = "1",
-                .meaning = "How many servers share the traffic; each has sockets of its own at the same addresses "
-                           "(reuse_port), and is started and ends by itself.",
-                .example = "4",
+                .meaning = "With wait: yes, how many servers share the traffic; each has sockets of its own at the "
+                           "same addresses (reuse_port), and is started and ends by itself. With handoff: pass, how "
+                           "many workers there are: a number, or bounds between which it grows and shrinks.",
+                .example = "{min: 2, max: 16}",
         },
         {
                 .name = "ready",
@@ -398,7 +405,9 @@ static const struct key activation_keys[] = {
                 .lenient = true,
                 .min = 100000,
                 .fallback = "infinity",
-                .meaning = "How long after its last connection the server is stopped; the next one starts it again.",
+                .meaning = "How long after its last connection the server is stopped; the next one starts it again. "
+                           "With handoff: pass, how long none may have waited before one worker beyond min ends; "
+                           "there infinity means 10s.",
                 .example = "5min",
         },
 };

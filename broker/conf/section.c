@@ -93,7 +93,9 @@ bool key_applies(const struct key *key, const struct service_def *def) {
         case SCOPE_BOOT:
                 return has_server && def->start == START_BOOT;
         case SCOPE_LASTING:
-                return has_server;
+                return has_server || service_def_is_pool(def);
+        case SCOPE_WORKERS:
+                return def->wait || service_def_is_pool(def);
         case SCOPE_PROXY:
                 return def->proxy != NULL;
         case SCOPE_BUILTIN:
@@ -114,12 +116,14 @@ const char *key_scope_text(enum key_scope scope) {
                 [SCOPE_SERVER] = "servers that accept connections themselves (wait: yes)",
                 [SCOPE_CONNECTION] = "connections that the broker accepts itself (wait: no)",
                 [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
-                [SCOPE_LASTING] = "servers: wait: yes, or the command of a proxy",
+                [SCOPE_LASTING] = "servers (wait: yes, or the command of a proxy), and workers (handoff: pass)",
+                [SCOPE_WORKERS] = "servers (wait: yes), and workers that the broker passes connections to "
+                                  "(handoff: pass)",
                 [SCOPE_PROXY] = "services that relay to a target (proxy)",
                 [SCOPE_BUILTIN] = "services that the broker answers itself (builtin)",
                 [SCOPE_HELD] = "services that relay to a target (proxy), or that the broker answers itself (builtin)",
                 [SCOPE_AWAITED] = "servers (wait: yes), and services that relay to a target (proxy)",
-                [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds)",
+                [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds or pass)",
         };
 
         return texts[scope];

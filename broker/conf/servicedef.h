@@ -19,6 +19,7 @@ enum handoff_kind {
         HANDOFF_AUTO, /* fds with `wait: yes`, stdio with `wait: no`; never left after loading */
         HANDOFF_FDS,
         HANDOFF_STDIO,
+        HANDOFF_PASS, /* connections to workers, by a queue */
         HANDOFF_N,
         HANDOFF_NONE = HANDOFF_N, /* a proxy's server gets no socket, and a built-in has none; never written */
 };
@@ -257,6 +258,18 @@ struct proxy_def {
         struct addr_list addrs; /* result: what it means; several where a host name has several */
 };
 
+#define WORKERS_MAX 1024
+
+/* With wait: yes servers, each with sockets of its own, as many as max says. */
+struct workers_def {
+        bool is_range; /* as written */
+        int min;
+        int max;
+        int spare;
+        uint32_t max_requests; /* COUNT_UNLIMITED */
+        usec_t max_age;        /* USEC_INFINITY: none */
+};
+
 struct service_def {
         char *name;
         struct mark mark; /* of the name */
@@ -288,7 +301,7 @@ struct service_def {
         bool non_blocking;
         bool main;
         struct peer_ids_def *claim; /* who may take the sockets; NULL: root and the broker's own user */
-        int workers;                /* servers, each with sockets of its own */
+        struct workers_def workers;
         enum ready_kind ready;
         usec_t start_timeout;
         enum on_change on_change;
@@ -386,6 +399,16 @@ static inline bool service_def_is_supervised(const struct service_def *def) {
 /* Whether the datagrams of a built-in that come in at the address SA are for it: without udp_public only those that
  * come from this machine, unless it answers none. */
 bool service_def_answers_at(const struct service_def *def, const union sockaddr_any *sa);
+
+/* Whether workers that outlive connections serve it. */
+static inline bool service_def_is_pool(const struct service_def *def) {
+        return def->handoff == HANDOFF_PASS;
+}
+
+/* How many services a definition makes: with wait: yes each worker is one. */
+static inline unsigned service_def_copies(const struct service_def *def) {
+        return def->wait ? (unsigned)def->workers.max : 1;
+}
 
 struct mark service_def_mark(const struct service_def *def, struct place place);
 

@@ -62,6 +62,9 @@ extern const struct key_type type_peer_groups; /* struct peer_ids_def * */
 /* conf/types_endpoint.c */
 extern const struct key_type type_endpoint; /* struct endpoint_def */
 
+/* conf/types_workers.c */
+extern const struct key_type type_workers; /* struct workers_def */
+
 /* conf/types_mapping.c */
 extern const struct key_type type_mapping; /* key->section, in the structure of the section around it */
 extern const struct key_type type_node;    /* const struct node *: looked at by whoever reads the file */

@@ -286,8 +286,7 @@ int arrival_accept(struct service *service, const struct port *port) {
                 return ACCEPT_OK;
         }
         proceed(service, connection, false);
-        if (service->state == SERVICE_LISTENING && limits_is_full(&service->admission.limits) &&
-            service->def->when_full == WHEN_FULL_WAIT)
+        if (service->state == SERVICE_LISTENING && service_is_full(service))
                 servicefsm_post(service, SERVICE_EV_FULL);
         return ACCEPT_OK;
 }

@@ -241,7 +241,7 @@ static void check_ports(struct reload *reload, struct change *change) {
 }
 
 static int make_program(struct reload *reload, struct change *change) {
-        static const char *const connection_name = "connection";
+        static const char *const connection_name = "connection", *const queue_name = "queue";
         struct manager *manager = reload->manager;
         AUTO(freep) const char **names = calloc(change->port_count + 1, sizeof(*names));
         AUTO(freep) int *fds = calloc(change->port_count + 1, sizeof(*fds));
@@ -266,7 +266,7 @@ static int make_program(struct reload *reload, struct change *change) {
                 fds[i] = change->ports[i]->fd;
         }
         if (!change->def->wait) {
-                request.plan.fd_names = &connection_name;
+                request.plan.fd_names = service_def_is_pool(change->def) ? &queue_name : &connection_name;
                 request.plan.fd_count = 1;
                 if (change->def->builtin == BUILTIN_NONE)
                         request.listener_count = 0;

@@ -37,7 +37,7 @@ static void team_deinit(struct team *team) {
 
 static int team_find(struct manager *manager, const char *name, struct team *ret) {
         struct service *first = manager_find(manager, name);
-        size_t room = first ? (size_t)first->def->workers : 0;
+        size_t room = first ? service_def_copies(first->def) : 0;
 
         /* A further worker is no service of its own to who gives orders. */
         if (!first || first->worker != 1)

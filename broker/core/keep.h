@@ -60,6 +60,10 @@ void builtins_save(const struct program *program, struct state_out out);
 void builtins_restore(struct program *program, struct state_in in);
 extern const char *const builtin_kind_names[HANDOFF_BUILTIN_N];
 
+/* Of one with handoff: pass, likewise. */
+void pass_save(const struct program *program, struct state_out out);
+void pass_restore(struct program *program, struct state_in in);
+
 void notifier_save(const struct notifier *notifier, struct state_out out);
 void notifier_restore(struct notifier *notifier, struct state_in in);
 

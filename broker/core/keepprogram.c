@@ -145,6 +145,8 @@ void program_save(const struct program *program, struct state_out out) {
                 relays_save(program, state_put_object(out, "proxy"));
         if (program->builtin)
                 builtins_save(program, state_put_object(out, "builtin"));
+        if (program->handoff->ops->type == HANDOFF_TYPE_PASS)
+                pass_save(program, state_put_object(out, "pass"));
 }
 
 static void restore_rest(struct program *program, struct state_in in) {
@@ -161,6 +163,8 @@ static void restore_rest(struct program *program, struct state_in in) {
                 relays_restore(program, state_get_object(in, "proxy"));
         if (state_has(in, "builtin"))
                 builtins_restore(program, state_get_object(in, "builtin"));
+        if (state_has(in, "pass"))
+                pass_restore(program, state_get_object(in, "pass"));
 }
 
 /* Its name is asked of it, so that in a trial nothing can stand in for it. */

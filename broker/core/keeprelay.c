@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "core/keep.h"
 #include "handoff/builtinkeep.h"
+#include "handoff/pass.h"
 #include "handoff/relaykeep.h"
 
 static void direction_save(const struct relaykeep_direction *direction, struct state_out out) {
@@ -108,6 +109,8 @@ void relays_restore(struct program *program, struct state_in in) {
 static bool is_settled(const struct program *program) {
         if (program && program->builtin && !builtinkeep_is_settled(program->handoff))
                 return false;
+        if (program && program->handoff->ops->type == HANDOFF_TYPE_PASS)
+                return pass_is_settled(pass_of(program->handoff));
         return !program || !program->relay || relaykeep_is_settled(program->handoff);
 }
 

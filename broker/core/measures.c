@@ -44,6 +44,11 @@ void measures_connection_ended(struct measures **measures, enum outcome outcome,
         histogram_add(&(*measures)->duration, duration);
 }
 
+void measures_connection_taken(struct measures **measures, usec_t latency) {
+        if (have(measures))
+                histogram_add(&(*measures)->start_latency, latency);
+}
+
 void measures_ended(struct measures **measures, const struct process_end *end) {
         enum outcome outcome = measures_outcome(end);
 

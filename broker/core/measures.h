@@ -43,5 +43,8 @@ void measures_ready(struct measures **measures, usec_t latency);
 /* A connection that no process served, relayed or the like, has ended. */
 void measures_connection_ended(struct measures **measures, enum outcome outcome, usec_t duration);
 
+/* A connection has come to a worker LATENCY after it was accepted; its end we do not see. */
+void measures_connection_taken(struct measures **measures, usec_t latency);
+
 /* How a program ended. */
 enum outcome measures_outcome(const struct process_end *end);

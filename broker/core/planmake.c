@@ -195,7 +195,7 @@ static int add_listen_variables(const struct planmake_request *request, struct p
 
 /* Whether LISTEN_FDS and LISTEN_FDNAMES are the same at each start; else the handoff adds them. */
 static bool has_listen_variables(const struct service_def *def) {
-        return def->handoff == HANDOFF_FDS && def->fd_store == 0;
+        return (def->handoff == HANDOFF_FDS || def->handoff == HANDOFF_PASS) && def->fd_store == 0;
 }
 
 /* sd_notify(3), sd_watchdog_enabled(3). */
@@ -223,7 +223,7 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
 
         r = collect_own(request, &plan->creds, &own);
         if (r == 0 && own.count == 0 && request->def->pass_environment.all && request->def->handoff != HANDOFF_FDS &&
-            !service_def_is_supervised(request->def) && base->count > 0) {
+            request->def->handoff != HANDOFF_PASS && !service_def_is_supervised(request->def) && base->count > 0) {
                 plan_words_share(&plan->env, base->items, base->count);
                 return 0;
         }
@@ -237,7 +237,7 @@ static int make_env(const struct planmake_request *request, struct launch_plan *
                 r = add_listen_variables(request, &plan->env);
         if (r == 0 && service_def_is_supervised(request->def))
                 r = add_supervision_variables(request, &plan->env);
-        plan->listen_pid = request->def->handoff == HANDOFF_FDS;
+        plan->listen_pid = request->def->handoff == HANDOFF_FDS || request->def->handoff == HANDOFF_PASS;
         return r;
 }
 
@@ -362,9 +362,9 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
         plan.umask = def->umask;
         plan.nice = def->nice;
         plan.no_new_privileges = def->no_new_privileges;
-        /* A server holds sockets that the next broker needs, and who is behind a proxy has lost it; whoever serves a
-         * connection may finish. */
-        plan.death_signal = def->wait || def->proxy ? SIGTERM : 0;
+        /* A server holds sockets that the next broker needs, who is behind a proxy has lost it, and to a worker nobody
+         * comes any more; whoever serves one connection may finish. */
+        plan.death_signal = def->wait || def->proxy || service_def_is_pool(def) ? SIGTERM : 0;
         *ret = plan;
         plan = PLAN_NULL;
         return 0;

@@ -59,6 +59,7 @@ bool program_sweep(struct list *buried, struct launcher *launcher) {
                 plan_deinit(&program->plan);
                 free(program->relay);
                 free(program->builtin);
+                free(program->pool);
                 free(program->listeners);
                 store_free(program->store);
                 free(program);
@@ -143,6 +144,50 @@ static int make_retired(struct program *program, const struct program_retired *w
         return 0;
 }
 
+#define SHRINK_AFTER (10 * USEC_PER_SEC)
+
+static void set_pool(struct handoff_pool *pool, const struct service_def *def) {
+        const struct workers_def *workers = &def->workers;
+
+        *pool = (struct handoff_pool){
+                .workers =
+                        {
+                                .min = (size_t)workers->min,
+                                .max = (size_t)workers->max,
+                                .spare = (size_t)workers->spare,
+                                .max_age = workers->max_age,
+                                .max_requests = workers->max_requests == COUNT_UNLIMITED ? 0 : workers->max_requests,
+                                .shrink_after = def->idle_stop == USEC_INFINITY ? SHRINK_AFTER : def->idle_stop,
+                                .restart_delay = def->restart_delay,
+                                .restart_delay_max = def->restart_delay_max,
+                        },
+                .queue_max = def->instances,
+                .is_prompt = def->per_source.limit != COUNT_UNLIMITED || def->per_source.count > 0,
+        };
+}
+
+static int make_pool(struct program *program, const struct service_def *def) {
+        if (!service_def_is_pool(def))
+                return 0;
+        program->pool = calloc(1, sizeof(*program->pool));
+        if (!program->pool)
+                return err_raise(-ENOMEM);
+        set_pool(program->pool, def);
+        return 0;
+}
+
+/* Of a generation that starts nobody any more. */
+static int make_retired_pool(struct program *program, enum handoff_type type) {
+        if (type != HANDOFF_TYPE_PASS)
+                return 0;
+        program->pool = calloc(1, sizeof(*program->pool));
+        if (!program->pool)
+                return err_raise(-ENOMEM);
+        program->pool->workers.max = program->pool->queue_max = 1;
+        program->pool->workers.max_age = program->pool->workers.shrink_after = USEC_INFINITY;
+        return 0;
+}
+
 void program_set_policy(struct program *program, const struct service_def *def) {
         const struct process_policy policy = policy_of(def);
 
@@ -150,6 +195,8 @@ void program_set_policy(struct program *program, const struct service_def *def) 
                 set_relay_times(&program->relay->setup, def);
         if (program->builtin)
                 program->builtin->connection_timeout = def->connection_timeout;
+        if (program->pool && service_def_is_pool(def))
+                set_pool(program->pool, def);
         handoff_set_policy(program->handoff, &policy);
 }
 
@@ -158,6 +205,8 @@ static enum handoff_type type_of(const struct service_def *def) {
                 return HANDOFF_TYPE_LISTENERS;
         if (def->builtin != BUILTIN_NONE)
                 return HANDOFF_TYPE_BUILTIN;
+        if (service_def_is_pool(def))
+                return HANDOFF_TYPE_PASS;
         return def->proxy ? HANDOFF_TYPE_RELAY : HANDOFF_TYPE_SPAWN;
 }
 
@@ -175,6 +224,7 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .listener_count = request->listener_count,
                 .relay = program->relay ? &program->relay->setup : NULL,
                 .builtin = program->builtin,
+                .pool = program->pool,
                 .store = program->store,
                 .events = request->events,
                 .userdata = program,
@@ -273,6 +323,8 @@ int program_new(const struct program_request *request, struct program **ret, str
         if (r == 0)
                 r = make_own(program, request->plan.def);
         if (r == 0)
+                r = make_pool(program, request->plan.def);
+        if (r == 0)
                 r = open_handoff(program, request, type_of(request->plan.def));
         if (r < 0) {
                 program_free(program);
@@ -294,6 +346,8 @@ int program_new_retired(const struct program_request *request, const struct prog
         output_init_closed(&program->out, &log, request->service->name, "stdout");
         output_init_closed(&program->err, &log, request->service->name, "stderr");
         r = make_retired(program, what);
+        if (r == 0)
+                r = make_retired_pool(program, what->type);
         if (r == 0)
                 r = open_handoff(program, request, what->type);
         if (r == 0 && request->plan.kept && request->plan.kept->notify_fd >= 0)

@@ -19,6 +19,7 @@ struct program {
         int *listeners;
         struct program_relay *relay;     /* of a proxy; NULL for others */
         struct handoff_builtin *builtin; /* likewise of a built-in */
+        struct handoff_pool *pool;       /* likewise of workers */
         struct handoff_store *store;     /* NULL: fd_store is 0 */
         struct notifier *notifier;       /* NULL: its servers have nothing to say to us */
 };

@@ -208,7 +208,7 @@ static size_t count_workers(const struct def_set *set) {
         size_t workers = 0;
 
         for (size_t i = 0; i < set->count; i++)
-                workers += (size_t)set->services[i]->workers;
+                workers += service_def_copies(set->services[i]);
         return workers;
 }
 
@@ -218,7 +218,7 @@ static bool add_workers(struct reload *reload, struct service_def *own_def) {
 
         *first = (struct change){.def = own_def, .worker = 1};
         snprintf(first->name, sizeof(first->name), "%s", own_def->name);
-        for (unsigned worker = 2; worker <= (unsigned)own_def->workers; worker++) {
+        for (unsigned worker = 2; worker <= service_def_copies(own_def); worker++) {
                 struct change *change = &reload->changes[reload->count++];
 
                 *change = (struct change){.def = service_def_copy(own_def), .worker = worker, .first = first};

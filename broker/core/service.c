@@ -13,6 +13,7 @@
 #include "core/health.h"
 #include "core/idle.h"
 #include "core/manager.h"
+#include "core/record.h"
 #include "core/servicefsm.h"
 #include "core/shortage.h"
 #include "core/tcpmux.h"
@@ -94,6 +95,13 @@ struct service *service_free(struct service *service) {
 
 bool service_accepts(const struct service *service) {
         return !service->def->wait;
+}
+
+bool service_is_full(const struct service *service) {
+        if (!service_accepts(service))
+                return false;
+        return (service->def->when_full == WHEN_FULL_WAIT && limits_is_full(&service->admission.limits)) ||
+               (service->program && handoff_is_full(service->program->handoff));
 }
 
 void service_on_traffic(struct service *service) {
@@ -294,52 +302,14 @@ void service_take_back_program(struct service *service) {
 
 static void on_started(void *userdata, struct handoff *handoff UNUSED, const struct process *process) {
         const struct program *program = userdata;
-        char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];
-        bool proxied = process->connection && process->connection->proxied;
 
         measures_started(&program->service->measures, process);
         if (process->watch_error < 0 && manager_may_tell_shortage(program->service->manager))
                 log_event(LOG_LEVEL_WARNING, LOG_FIELDS(LOG_STRING("service", program->service->name)),
                           "%s was reached: ends of programs are noticed a little later",
                           shortage_text(process->watch_error));
-        program->service->counters.starts += program->relay != NULL;
-        if (!log_is_enabled(LOG_LEVEL_INFO))
-                return;
-        if (process->connection)
-                connection_format_peer(process->connection, peer);
-        if (proxied)
-                connection_format_proxy(process->connection, proxy);
-        log_event(LOG_LEVEL_INFO,
-                  LOG_FIELDS(LOG_STRING("service", program->service->name),
-                             LOG_STRING("peer", process->connection ? peer : NULL),
-                             LOG_STRING("proxy", proxied ? proxy : NULL), LOG_INTEGER("pid", process->launched.pid)),
-                  process->connection ? "connection accepted" : "server started");
-}
-
-static void log_end(const struct service *service, const struct process_end *end) {
-        static const char *const reasons[PROCESS_REASON_N] = {
-                [PROCESS_ENDED] = NULL,           [PROCESS_STOPPED] = "stopped", [PROCESS_OVERRAN] = "max_runtime",
-                [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle_stop",
-        };
-        char peer[CONNECTION_PEER_MAX], status[EXITINFO_TEXT_MAX];
-        bool unexpected = end->launch_failed ||
-                          (!end->connection && end->reason == PROCESS_ENDED && !exitinfo_is_success(&end->exit));
-        enum log_level level = unexpected ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
-
-        if (!log_is_enabled(level))
-                return;
-        exitinfo_format(&end->exit, status);
-        if (end->connection)
-                connection_format_peer(end->connection, peer);
-        log_event(
-                level,
-                LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", end->connection ? peer : NULL),
-                           LOG_INTEGER("pid", end->pid), LOG_DURATION("duration", end->ended_at - end->started_at),
-                           LOG_STRING("status", status),
-                           LOG_STRING("reason", end->killed ? "killed after stop_grace_period" : reasons[end->reason]),
-                           LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
-                           LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
-                end->connection ? "connection ended" : "server ended");
+        program->service->counters.starts += program->relay || program->pool;
+        record_start(program, process);
 }
 
 static void on_ending(void *userdata, struct handoff *handoff UNUSED) {
@@ -355,7 +325,7 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         struct manager *manager = service->manager;
         bool current = program == service->program;
 
-        log_end(service, end);
+        record_end(program, end);
         measures_ended(&service->measures, end);
         service->counters.ended++;
         service->last_exit = end->exit;
@@ -375,41 +345,6 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         manager_on_freed(manager);
 }
 
-/* A target that is down is one event, however many clients there are. */
-static enum log_level finish_level(const struct service *service, const struct handoff_finish *finish) {
-        if (finish->outcome != HANDOFF_TARGET_FAILED)
-                return LOG_LEVEL_INFO;
-        return manager_may_tell_of_clients(service->manager) ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-}
-
-static void log_finish_of(const struct service *service, const struct connection *connection,
-                          const struct handoff_finish *finish) {
-        static const char *const reasons[HANDOFF_OUTCOME_N] = {
-                [HANDOFF_RESET] = "reset",
-                [HANDOFF_TIMED_OUT] = "connection_timeout",
-                [HANDOFF_STOPPED] = "stopped",
-                [HANDOFF_CLIENT_LEFT] = "the client left before it was served",
-                [HANDOFF_TARGET_FAILED] = "the target has not taken it",
-        };
-        enum log_level level = finish_level(service, finish);
-        char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];
-
-        if (!log_is_enabled(level))
-                return;
-        connection_format_peer(connection, peer);
-        if (connection->proxied)
-                connection_format_proxy(connection, proxy);
-        log_event(level,
-                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
-                             LOG_STRING("proxy", connection->proxied ? proxy : NULL),
-                             LOG_DURATION("duration", clock_monotonic() - connection->accepted_at),
-                             LOG_INTEGER("from_client", (int64_t)finish->from_client),
-                             LOG_INTEGER("from_target", (int64_t)finish->from_target),
-                             LOG_STRING("reason", reasons[finish->outcome]),
-                             LOG_STRING("error", finish->error < 0 ? err_text(finish->error) : NULL)),
-                  "connection ended");
-}
-
 /* A target that has not taken it counts as a program that could not be started. */
 static void count_finish(struct service *service, const struct connection *connection,
                          const struct handoff_finish *finish) {
@@ -422,6 +357,10 @@ static void count_finish(struct service *service, const struct connection *conne
         };
 
         service->counters.ended++;
+        if (finish->outcome == HANDOFF_TAKEN) {
+                measures_connection_taken(&service->measures, clock_monotonic() - connection->accepted_at);
+                return;
+        }
         if (finish->outcome == HANDOFF_TARGET_FAILED) {
                 service->counters.failed++;
                 return;
@@ -453,7 +392,7 @@ static void on_finished(void *userdata, struct handoff *handoff, struct connecti
                 service->counters.ended++;
                 tcpmux_forward(service, own_connection, finish->name);
         } else {
-                log_finish_of(service, own_connection, finish);
+                record_finish(service, own_connection, finish);
                 count_finish(service, own_connection, finish);
                 arrival_drop(service, own_connection);
         }

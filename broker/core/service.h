@@ -131,6 +131,9 @@ struct service *service_free(struct service *service);
 /* Whether the broker accepts its connections, rather than its server. */
 bool service_accepts(const struct service *service);
 
+/* Whether those who come next are to wait in the backlog. */
+bool service_is_full(const struct service *service);
+
 /* Something has arrived at a socket whose server does the accepting. */
 void service_on_traffic(struct service *service);
 

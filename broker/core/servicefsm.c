@@ -87,7 +87,16 @@ static void enter_full(struct service *service) {
         servicefsm_set_state(service, SERVICE_FULL);
 }
 
+/* Where a full queue is the rule rather than the exception, who waits in the backlog takes the place at once: watching
+ * the socket for that would cost more than the rest. With several sockets the loop sees to it that none is
+ * forgotten. */
+static void take_next(struct service *service) {
+        if (service->port_count == 1 && service->program && service->program->pool && arrival_may_begin(service))
+                port_take_all(service->ports[0]);
+}
+
 void servicefsm_enter_listening(struct service *service) {
+        bool was_full = service->state == SERVICE_FULL;
         int r;
 
         if (service->claim) {
@@ -99,11 +108,14 @@ void servicefsm_enter_listening(struct service *service) {
         /* Those already accepted come first; one of them may find the shortage still there. */
         if (!arrival_resume(service))
                 return;
-        if (service_accepts(service) && limits_is_full(&service->admission.limits) &&
-            service->def->when_full == WHEN_FULL_WAIT) {
+        if (service_is_full(service)) {
                 enter_full(service);
                 return;
         }
+        if (was_full)
+                take_next(service);
+        if (service->state != SERVICE_LISTENING)
+                return;
         r = service_watch_ports(service, true);
         if (r < 0)
                 servicefsm_pause_for_shortage(service, r);
@@ -206,12 +218,12 @@ static void enter_halted(struct service *service) {
 
 static void on_connection_ended(struct service *service) {
         service->shortage_delay = 0;
-        if (!limits_is_full(&service->admission.limits))
+        if (!service_is_full(service))
                 servicefsm_enter_listening(service);
 }
 
 static void on_place(struct service *service) {
-        if (!limits_is_full(&service->admission.limits))
+        if (!service_is_full(service))
                 servicefsm_enter_listening(service);
 }
 

@@ -52,7 +52,7 @@ static void begin(struct writer *w, const char *name, const char *end, const str
                 add_label(w->out, before, "service", service->def->name);
                 before = ',';
         }
-        if (service && service->def->workers > 1) {
+        if (service && (service->worker > 1 || service_def_copies(service->def) > 1)) {
                 char number[16];
 
                 snprintf(number, sizeof(number), "%u", service->worker);

@@ -10,6 +10,7 @@ const char *const handoff_type_names[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_SPAWN] = "spawn",
         [HANDOFF_TYPE_RELAY] = "relay",
         [HANDOFF_TYPE_BUILTIN] = "builtin",
+        [HANDOFF_TYPE_PASS] = "pass",
 };
 
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
@@ -17,6 +18,7 @@ static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_SPAWN] = &spawn_ops,
         [HANDOFF_TYPE_RELAY] = &relay_ops,
         [HANDOFF_TYPE_BUILTIN] = &builtin_ops,
+        [HANDOFF_TYPE_PASS] = &pass_ops,
 };
 
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret) {
@@ -131,6 +133,10 @@ bool handoff_cut(struct handoff *handoff) {
 
 bool handoff_is_waiting(const struct handoff *handoff) {
         return handoff->ops->is_waiting && handoff->ops->is_waiting(handoff);
+}
+
+bool handoff_is_full(struct handoff *handoff) {
+        return handoff->ops->is_full && handoff->ops->is_full(handoff);
 }
 
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy) {

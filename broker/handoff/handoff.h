@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "handoff/pool.h"
 #include "handoff/process.h"
 #include "net/connection.h"
 
@@ -17,6 +18,7 @@ enum handoff_type {
         HANDOFF_TYPE_SPAWN,     /* one process per accepted connection */
         HANDOFF_TYPE_RELAY,     /* bytes between accepted connections and a target; relays.c */
         HANDOFF_TYPE_BUILTIN,   /* the broker answers itself; builtins.c */
+        HANDOFF_TYPE_PASS,      /* accepted connections to workers, by a queue that they share; pass.c */
         HANDOFF_TYPE_N,
 };
 
@@ -38,6 +40,7 @@ enum handoff_outcome {
         HANDOFF_TARGET_FAILED, /* it has not taken it, or not in time: error says why */
         HANDOFF_FORWARDED,     /* it asks for another service by name, and that one is to take it */
         HANDOFF_GIVEN_BACK,    /* not begun: whoever serves the service from now on is to take it, as it was accepted */
+        HANDOFF_TAKEN,         /* a worker has it: what comes of it is not to be known */
         HANDOFF_OUTCOME_N,
 };
 
@@ -84,6 +87,13 @@ struct handoff_relay {
         usec_t idle_stop;
         usec_t restart_delay;
         usec_t restart_delay_max;
+};
+
+/* What a way with a pool of workers needs to know; may be changed likewise. */
+struct handoff_pool {
+        struct pool_setup workers;
+        size_t queue_max; /* how many connections may wait for a worker */
+        bool is_prompt;   /* that one waits no more is to be known at once: others may be refused for its sake */
 };
 
 enum handoff_builtin_kind {
@@ -141,6 +151,7 @@ struct handoff_setup {
         size_t listener_count;
         const struct handoff_relay *relay;     /* NULL for ways that do not */
         const struct handoff_builtin *builtin; /* likewise; then the listeners are those whose traffic it gets */
+        const struct handoff_pool *pool;       /* likewise */
         const struct handoff_store *store; /* NULL: nothing can be stored; for HANDOFF_TYPE_LISTENERS without stdio */
         const struct handoff_events *events;
         void *userdata;
@@ -174,6 +185,7 @@ struct handoff_ops {
         void (*restart)(struct handoff *handoff);
         bool (*cut)(struct handoff *handoff);
         bool (*is_waiting)(const struct handoff *handoff);
+        bool (*is_full)(struct handoff *handoff);
         void (*abandon)(struct handoff *handoff);
         void (*close)(struct handoff *handoff);
 };
@@ -216,6 +228,9 @@ bool handoff_cut(struct handoff *handoff);
 /* Whether a server is to be started of its own accord, now or when a delay is over. */
 bool handoff_is_waiting(const struct handoff *handoff);
 
+/* Whether it takes no connection now; once it has said so, the end of one, by `finished`, is when to ask again. */
+bool handoff_is_full(struct handoff *handoff);
+
 /* How processes are stopped from now on, those that run already too; max_runtime is for new ones. */
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy);
 
@@ -235,3 +250,4 @@ extern const struct handoff_ops listeners_ops;
 extern const struct handoff_ops spawn_ops;
 extern const struct handoff_ops relay_ops;
 extern const struct handoff_ops builtin_ops;
+extern const struct handoff_ops pass_ops;

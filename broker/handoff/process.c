@@ -126,6 +126,7 @@ static void unwatch(struct process *process) {
 static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
         struct process *process = userdata;
         struct process_end end = {
+                .process = process,
                 .started_at = process->started_at,
                 .ended_at = clock_monotonic(),
                 .reason = process->reason,

@@ -76,6 +76,7 @@ struct process {
 };
 
 struct process_end {
+        const struct process *process; /* for those who know it by its address; it is used again afterwards */
         pid_t pid;
         usec_t started_at;
         usec_t ended_at;

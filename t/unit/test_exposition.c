@@ -14,7 +14,7 @@ struct world {
 static void world_init(struct world *world) {
         *world = (struct world){
                 .manager = {.started_at = 1700000000500000, .service_count = 1, .reloads_done = 2},
-                .def = {.name = (char *)"web", .workers = 1},
+                .def = {.name = (char *)"web", .workers.max = 1},
                 .service = {.name = (char *)"web", .worker = 1, .state = SERVICE_LISTENING},
         };
         list_init(&world->manager.services);
@@ -94,7 +94,7 @@ static void test_refusals_and_pause(void **state UNUSED) {
         struct world world;
 
         world_init(&world);
-        world.def.workers = 3;
+        world.def.workers.max = 3;
         world.service.worker = 2;
         world.service.refusals = &refusals;
         world.service.state = SERVICE_PAUSED;
