@@ -70,6 +70,14 @@ udp_public                  25-builtins.t
 tcpmux                      26-tcpmux.t
 start                       21-shared-listener.t
 workers                     22-workers.t
+request                     24-request.t
+request.end                 24-request.t
+request.reply_end           24-request.t
+request.max_size            24-request.t
+request.keep_alive          24-request.t
+request.busy_timeout        24-request.t
+request.queue               24-request.t
+request.error               24-request.t
 workers.min                 23-pass.t
 workers.max                 23-pass.t
 workers.spare               23-pass.t

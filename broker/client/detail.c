@@ -127,6 +127,19 @@ static void add_counters(struct buf *out, const struct service_view *service, bo
         buf_add_string(out, ")\n");
 }
 
+static void add_counts(struct buf *out, const char *label, const struct view_counts *counts, const char *unit,
+                       bool utf8) {
+        if (counts->count == 0)
+                return;
+        add_label(out, label);
+        for (size_t i = 0; i < counts->count; i++) {
+                buf_add_string(out, i > 0 ? ", " : "");
+                text_add_safe(out, counts->items[i].name, utf8);
+                buf_printf(out, "%s %llu", unit, (unsigned long long)counts->items[i].value);
+        }
+        buf_add_char(out, '\n');
+}
+
 /* What the label, the bound and the number, which is no higher than HIGHEST, leave of the line. */
 static size_t bar_width(const struct terminal *terminal, uint64_t highest) {
         size_t others = LABEL_WIDTH + 1 + BOUND_WIDTH + 2;
@@ -209,9 +222,13 @@ void show_detail(const struct view *view, const struct terminal *terminal, struc
                 add_server(out, service);
                 add_processes(out, service, utf8);
                 add_counters(out, service, utf8);
+                add_counts(out, "Requests", &service->requests, "", utf8);
+                add_counts(out, "Workers", &service->workers, "", utf8);
+                add_counts(out, "Replies", &service->request_classes, " ms", utf8);
                 add_text(out, "Last exit", service->last_exit, utf8);
                 add_histogram(out, "Start latency", &service->start_latency, terminal);
                 add_histogram(out, "Duration", &service->duration, terminal);
                 add_histogram(out, "Ready after", &service->ready_latency, terminal);
+                add_histogram(out, "Reply time", &service->request_latency, terminal);
         }
 }

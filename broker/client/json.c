@@ -54,6 +54,23 @@ static json_t *histogram_of(const struct view_histogram *histogram) {
                          "classes", classes);
 }
 
+static json_t *counts_of(const struct view_counts *counts) {
+        json_t *object = json_object();
+
+        for (size_t i = 0; i < counts->count; i++)
+                json_object_set_new(object, counts->items[i].name, integer(counts->items[i].value));
+        return object;
+}
+
+static void add_requests(json_t *object, const struct service_view *service) {
+        if (service->requests.count == 0)
+                return;
+        json_object_set_new(object, "requests", counts_of(&service->requests));
+        json_object_set_new(object, "workers", counts_of(&service->workers));
+        json_object_set_new(object, "request_classes", counts_of(&service->request_classes));
+        json_object_set_new(object, "request_latency", histogram_of(&service->request_latency));
+}
+
 static json_t *service_of(const struct service_view *service, bool full) {
         json_t *object = json_object();
 
@@ -88,6 +105,7 @@ static json_t *service_of(const struct service_view *service, bool full) {
                 json_object_set_new(object, "start_latency", histogram_of(&service->start_latency));
                 json_object_set_new(object, "duration", histogram_of(&service->duration));
                 json_object_set_new(object, "ready_latency", histogram_of(&service->ready_latency));
+                add_requests(object, service);
         }
         return object;
 }

@@ -36,6 +36,22 @@ static int read_refusals(sd_bus_message *message, void *field UNUSED, struct ser
         return r < 0 ? r : sd_bus_message_exit_container(message);
 }
 
+static int read_counts(sd_bus_message *message, void *field, struct service_view *view UNUSED) {
+        struct view_counts *counts = field;
+        struct view_count item;
+        int r = sd_bus_message_enter_container(message, 'a', "{st}");
+
+        while (r >= 0 && (r = sd_bus_message_read(message, "{st}", &item.name, &item.value)) > 0) {
+                struct view_count *items = reallocarray(counts->items, counts->count + 1, sizeof(*items));
+
+                if (!items)
+                        return -ENOMEM;
+                counts->items = items;
+                items[counts->count++] = item;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
 /* Room is doubled: there may be thousands. */
 static int add_process(struct service_view *view, const struct view_process *process) {
         size_t n = view->listed_count;
@@ -116,6 +132,10 @@ static const struct field fields[] = {
         {"StartLatency", "(ttatat)", FIELD(start_latency), read_histogram},
         {"ReadyLatency", "(ttatat)", FIELD(ready_latency), read_histogram},
         {"Duration", "(ttatat)", FIELD(duration), read_histogram},
+        {"Requests", "a{st}", FIELD(requests), read_counts},
+        {"Workers", "a{st}", FIELD(workers), read_counts},
+        {"RequestClasses", "a{st}", FIELD(request_classes), read_counts},
+        {"RequestLatency", "(ttatat)", FIELD(request_latency), read_histogram},
 };
 
 static const struct field *find_field(const char *key, const char *signature) {
@@ -212,6 +232,9 @@ void view_deinit(struct view *view) {
                 strlist_deinit(&view->services[i].names);
                 free(view->services[i].refusals);
                 free(view->services[i].processes);
+                free(view->services[i].requests.items);
+                free(view->services[i].workers.items);
+                free(view->services[i].request_classes.items);
         }
         free(view->services);
         view->message = sd_bus_message_unref(view->message);

@@ -12,6 +12,15 @@ struct view_refusal {
         uint64_t count;
 };
 
+/* Numbers with their names; the broker says which there are. */
+struct view_counts {
+        struct view_count {
+                const char *name;
+                uint64_t value;
+        } * items;
+        size_t count;
+};
+
 struct view_process {
         uint32_t pid;
         uint64_t since; /* microseconds on the wall clock, like all times here */
@@ -43,6 +52,10 @@ struct service_view {
         struct view_histogram start_latency;
         struct view_histogram ready_latency;
         struct view_histogram duration;
+        struct view_counts requests;
+        struct view_counts workers;
+        struct view_counts request_classes; /* replies by how long they took, in milliseconds */
+        struct view_histogram request_latency;
 };
 
 struct view {

@@ -128,7 +128,8 @@ static bool scope_is_known(const struct record *record, enum key_scope scope) {
         if (record->bad[SERVICE_WAIT])
                 return false;
         return !(scope == SCOPE_BOOT && record->bad[SERVICE_START]) &&
-               !((scope == SCOPE_STDOUT || scope == SCOPE_LASTING || scope == SCOPE_WORKERS) &&
+               !((scope == SCOPE_STDOUT || scope == SCOPE_LASTING || scope == SCOPE_WORKERS || scope == SCOPE_REQUEST ||
+                  scope == SCOPE_HELD) &&
                  record->bad[SERVICE_HANDOFF]);
 }
 
@@ -282,6 +283,8 @@ static void finish_def(struct decoder *dec, struct record *record) {
                 def->handoff = HANDOFF_NONE;
         else if (def->handoff == HANDOFF_AUTO)
                 def->handoff = def->wait ? HANDOFF_FDS : HANDOFF_STDIO;
+        if (def->handoff == HANDOFF_REQUEST && !def->request && !(def->request = request_def_new()))
+                decode_no_memory(dec, record->name);
         for (size_t i = 0; i < def->listen.count; i++) {
                 struct listen_def *listen = &def->listen.items[i];
 
@@ -305,7 +308,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
 void check_service(struct decoder *dec, struct record *record) {
         check_builtin(dec, record);
         check_proxy(dec, record);
-        check_pass(dec, record);
+        check_pool(dec, record);
         check_sensor(dec, record);
         check_missing(dec, record);
         finish_def(dec, record);

@@ -29,7 +29,7 @@ void check_asked(const struct def_set *set, struct diag *diag);
 /* Parts of check_service() in files of their own. The first five come before anything is found missing. */
 void check_proxy(struct decoder *dec, struct record *record);
 void check_builtin(struct decoder *dec, struct record *record);
-void check_pass(struct decoder *dec, struct record *record);
+void check_pool(struct decoder *dec, struct record *record);
 void check_sensor(struct decoder *dec, struct record *record);
 void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);

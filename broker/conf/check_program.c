@@ -37,7 +37,12 @@ static void check_fd(const struct placeholder_check *check, const char *name) {
                             "${fd:%s} needs handoff: fds; here the socket is stdin and stdout", name);
                 return;
         }
-        if (service_def_is_pool(def)) {
+        if (def->handoff == HANDOFF_REQUEST) {
+                check_error(check->dec, record, check->place,
+                            "${fd:%s} names no descriptor; a worker that answers requests gets no socket", name);
+                return;
+        }
+        if (def->handoff == HANDOFF_PASS) {
                 if (strcmp(name, "queue") != 0)
                         check_error(check->dec, record, check->place,
                                     "${fd:%s} names no descriptor; the queue of connections is ${fd:queue}", name);

@@ -32,15 +32,33 @@ static void check_entry(struct decoder *dec, const struct record *record, int in
                             "several workers each take a socket of their own; write reuse_port: yes");
 }
 
-/* Connections go to workers only where the broker has them. */
-void check_pass(struct decoder *dec, struct record *record) {
+/* Requests are found in streams of bytes. */
+static void check_streams(struct decoder *dec, struct record *record) {
         const struct service_def *def = record->def;
 
-        if (!check_usable(record, SERVICE_HANDOFF, SERVICE_WAIT) || def->handoff != HANDOFF_PASS || !def->wait)
+        for (size_t i = 0; i < def->listen.count && !record->bad[SERVICE_LISTEN]; i++) {
+                const struct addr_list *addrs = &def->listen.items[i].addrs;
+
+                if (addrs->count > 0 && addrs->items[0].form != ADDR_INHERITED && addrs->items[0].type != SOCK_STREAM)
+                        check_error(dec, record, (struct check_place){SERVICE_LISTEN, (int)i},
+                                    "'%s' is no stream address, and requests are found in streams of bytes",
+                                    quote_text(def->listen.items[i].address).text);
+        }
+}
+
+/* Connections and requests go to workers only where the broker has them. */
+void check_pool(struct decoder *dec, struct record *record) {
+        const struct service_def *def = record->def;
+
+        if (!check_usable(record, SERVICE_HANDOFF, SERVICE_WAIT) || !service_def_is_pool(def))
                 return;
-        if (check_is_written(record, SERVICE_HANDOFF)) {
+        if (!def->wait) {
+                if (def->handoff == HANDOFF_REQUEST && record->origins[SERVICE_PROXY] == KEY_ABSENT)
+                        check_streams(dec, record);
+        } else if (check_is_written(record, SERVICE_HANDOFF)) {
                 check_error(dec, record, CHECK_KEY(SERVICE_HANDOFF),
-                            "pass is for connections that the broker accepts; write wait: no");
+                            "%s is for connections that the broker accepts; write wait: no",
+                            def->handoff == HANDOFF_PASS ? "pass" : "request");
                 record->bad[SERVICE_HANDOFF] = true;
         } else {
                 check_take_back(dec, record, SERVICE_HANDOFF);
@@ -57,7 +75,7 @@ void check_workers(struct decoder *dec, struct record *record) {
                 check_take_back(dec, record, SERVICE_WORKERS);
         if (def->workers.is_range) {
                 check_error(dec, record, CHECK_KEY(SERVICE_WORKERS),
-                            "is a number with wait: yes; only workers of handoff: pass come and go");
+                            "is a number with wait: yes; only workers of handoff: pass or request come and go");
                 return;
         }
         if (def->workers.max == 1)

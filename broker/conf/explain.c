@@ -1,6 +1,7 @@
 #include "conf/explain.h"
 
 #include "base/nearest.h"
+#include "conf/print.h"
 #include "conf/schema.h"
 
 #include <string.h>
@@ -90,7 +91,9 @@ static const char *find_nearest(const char *text) {
 }
 
 static void add_default(const struct key *key, struct buf *out) {
-        if (key->fallback)
+        if (key->fallback && strchr(key->fallback, '\n'))
+                print_text(out, key->fallback);
+        else if (key->fallback)
                 buf_add_string(out, key->fallback);
         else if (key->fallback_means)
                 buf_add_string(out, key->fallback_means);

@@ -123,3 +123,9 @@ const char *refuse_network(const char *text) {
                 return "is a range; write networks such as 10.0.0.0/28, or each address";
         return has_port(text) ? "has a port; write the host alone" : NULL;
 }
+
+const char *refuse_frame_end(const char *text) {
+        if (text[0] == '\0' || strlen(text) > 16)
+                return "is nothing that a request could end with; write 1 to 16 characters";
+        return NULL;
+}

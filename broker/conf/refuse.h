@@ -13,3 +13,4 @@ const char *refuse_word(const char *text);
 const char *refuse_socket_name(const char *text);
 const char *refuse_service_name(const char *text);
 const char *refuse_env_name(const char *text);
+const char *refuse_frame_end(const char *text); /* of requests */

@@ -51,12 +51,13 @@ enum key_scope {
         SCOPE_SERVER,     /* wait: yes */
         SCOPE_CONNECTION, /* wait: no */
         SCOPE_BOOT,       /* start: boot */
-        SCOPE_LASTING,    /* wait: yes, proxy with command, or handoff: pass: processes that outlive connections */
+        SCOPE_LASTING,    /* wait: yes, proxy with command, or a pool: processes that outlive connections */
         SCOPE_PROXY,      /* proxy */
         SCOPE_BUILTIN,    /* builtin */
-        SCOPE_HELD,       /* proxy, or builtin: the broker itself has the connections */
+        SCOPE_REQUEST,    /* handoff: request */
+        SCOPE_HELD,       /* proxy, builtin or handoff: request: the broker itself has the connections */
         SCOPE_AWAITED,    /* wait: yes, or proxy: something has to get ready */
-        SCOPE_WORKERS,    /* wait: yes, or handoff: pass */
+        SCOPE_WORKERS,    /* wait: yes, or a pool: handoff: pass or request */
         SCOPE_STDOUT,     /* those that do not get the socket as stdout */
         SCOPE_N,
 };
@@ -87,6 +88,7 @@ enum service_key {
         SERVICE_MAIN,
         SERVICE_CLAIM,
         SERVICE_WORKERS,
+        SERVICE_REQUEST,
         SERVICE_READY,
         SERVICE_START_TIMEOUT,
         SERVICE_ON_CHANGE,
@@ -191,6 +193,7 @@ extern const struct section section_keep_alive;
 extern const struct section section_env_file;
 extern const struct section section_source_prefix;
 extern const struct section section_workers;
+extern const struct section section_request;
 
 extern const struct key_group group_listen; /* the key `listen` itself */
 extern const struct key_group group_activation;

@@ -8,6 +8,7 @@ static const char *const handoff_names[HANDOFF_N] = {
         [HANDOFF_FDS] = "fds",
         [HANDOFF_STDIO] = "stdio",
         [HANDOFF_PASS] = "pass",
+        [HANDOFF_REQUEST] = "request",
 };
 static const char *const start_names[START_N] = {[START_ON_DEMAND] = "on-demand", [START_BOOT] = "boot"};
 static const char *const restart_names[RESTART_N] = {
@@ -99,7 +100,8 @@ static const struct key activation_keys[] = {
                 .fallback_means = "fds with `wait: yes`, stdio with `wait: no`",
                 .meaning = "How the program gets the socket: as descriptor 3 and up with LISTEN_FDS, as stdin and "
                            "stdout; or pass: long-lived workers take connections from a queue, which is their "
-                           "descriptor 3.",
+                           "descriptor 3; or request: long-lived workers read requests from stdin and answer on "
+                           "stdout.",
                 .example = "stdio",
         },
         {
@@ -196,7 +198,8 @@ static const struct key activation_keys[] = {
                 .min = 1000,
                 .fallback = "infinity",
                 .meaning = "A connection that is relayed, or that a built-in answers, is closed when nothing has "
-                           "moved on it for that long.",
+                           "moved on it for that long; with handoff: request, one that waits for a request that long, "
+                           "or for its client to take an answer.",
                 .example = "10min",
         },
         {
@@ -318,15 +321,29 @@ static const struct key activation_keys[] = {
                 .type = &type_workers,
                 .offset = FIELD(workers),
                 .scope = SCOPE_WORKERS,
-                .instead = "; write handoff: pass for workers that take accepted connections from a queue",
+                .instead = "; write handoff: pass for workers that take accepted connections from a queue, or "
+                           "handoff: request for workers that answer requests",
                 .section = &section_workers,
                 .min = 1,
                 .max = WORKERS_MAX,
                 .fallback = "1",
                 .meaning = "With wait: yes, how many servers share the traffic; each has sockets of its own at the "
-                           "same addresses (reuse_port), and is started and ends by itself. With handoff: pass, how "
-                           "many workers there are: a number, or bounds between which it grows and shrinks.",
+                           "same addresses (reuse_port), and is started and ends by itself. With handoff: pass or "
+                           "request, how many workers there are: a number, or bounds between which it grows and "
+                           "shrinks.",
                 .example = "{min: 2, max: 16}",
+        },
+        {
+                .name = "request",
+                .id = SERVICE_REQUEST,
+                .type = &type_request,
+                .offset = FIELD(request),
+                .visible = true,
+                .scope = SCOPE_REQUEST,
+                .section = &section_request,
+                .fallback_means = "a line is a request, and so is a reply",
+                .meaning = "How requests are told from each other, and what becomes of those that get no reply.",
+                .example = "{busy_timeout: 5s, keep_alive: yes}",
         },
         {
                 .name = "ready",
@@ -406,7 +423,8 @@ static const struct key activation_keys[] = {
                 .min = 100000,
                 .fallback = "infinity",
                 .meaning = "How long after its last connection the server is stopped; the next one starts it again. "
-                           "With handoff: pass, how long none may have waited before one worker beyond min ends; "
+                           "With handoff: pass or request, how long none may have waited before one worker beyond min "
+                           "ends; "
                            "there infinity means 10s.",
                 .example = "5min",
         },

@@ -122,7 +122,7 @@ const struct section section_log = {
 };
 
 const struct section *const schema_sections[] = {
-        &section_top,    &section_broker,     &section_log,      &section_service,
-        &section_listen, &section_keep_alive, &section_env_file, &section_source_prefix, &section_workers,
+        &section_top,        &section_broker,   &section_log,           &section_service, &section_listen,
+        &section_keep_alive, &section_env_file, &section_source_prefix, &section_workers, &section_request,
 };
 const size_t schema_section_count = LENGTH_OF(schema_sections);

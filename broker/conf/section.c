@@ -21,7 +21,8 @@ size_t section_names(const struct section *section, const char **names, size_t r
 
 static bool has_own_stdout(const struct service_def *def) {
         return def->proxy || def->builtin != BUILTIN_NONE ||
-               (def->handoff != HANDOFF_STDIO && !(def->handoff == HANDOFF_AUTO && !def->wait));
+               (def->handoff != HANDOFF_REQUEST && def->handoff != HANDOFF_STDIO &&
+                !(def->handoff == HANDOFF_AUTO && !def->wait));
 }
 
 static bool is_about_process(const struct key *key) {
@@ -100,8 +101,10 @@ bool key_applies(const struct key *key, const struct service_def *def) {
                 return def->proxy != NULL;
         case SCOPE_BUILTIN:
                 return def->builtin != BUILTIN_NONE;
+        case SCOPE_REQUEST:
+                return def->handoff == HANDOFF_REQUEST;
         case SCOPE_HELD:
-                return def->proxy || def->builtin != BUILTIN_NONE;
+                return def->proxy || def->builtin != BUILTIN_NONE || def->handoff == HANDOFF_REQUEST;
         case SCOPE_AWAITED:
                 return def->wait || def->proxy;
         case SCOPE_STDOUT:
@@ -116,12 +119,15 @@ const char *key_scope_text(enum key_scope scope) {
                 [SCOPE_SERVER] = "servers that accept connections themselves (wait: yes)",
                 [SCOPE_CONNECTION] = "connections that the broker accepts itself (wait: no)",
                 [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
-                [SCOPE_LASTING] = "servers (wait: yes, or the command of a proxy), and workers (handoff: pass)",
-                [SCOPE_WORKERS] = "servers (wait: yes), and workers that the broker passes connections to "
-                                  "(handoff: pass)",
+                [SCOPE_LASTING] =
+                        "servers (wait: yes, or the command of a proxy), and workers (handoff: pass or request)",
+                [SCOPE_WORKERS] = "servers (wait: yes), and workers that the broker passes connections or requests to "
+                                  "(handoff: pass or request)",
                 [SCOPE_PROXY] = "services that relay to a target (proxy)",
                 [SCOPE_BUILTIN] = "services that the broker answers itself (builtin)",
-                [SCOPE_HELD] = "services that relay to a target (proxy), or that the broker answers itself (builtin)",
+                [SCOPE_REQUEST] = "workers that answer requests (handoff: request)",
+                [SCOPE_HELD] = "services that relay to a target (proxy), that the broker answers itself (builtin), or "
+                               "whose workers answer requests (handoff: request)",
                 [SCOPE_AWAITED] = "servers (wait: yes), and services that relay to a target (proxy)",
                 [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds or pass)",
         };

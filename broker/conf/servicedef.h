@@ -19,7 +19,8 @@ enum handoff_kind {
         HANDOFF_AUTO, /* fds with `wait: yes`, stdio with `wait: no`; never left after loading */
         HANDOFF_FDS,
         HANDOFF_STDIO,
-        HANDOFF_PASS, /* connections to workers, by a queue */
+        HANDOFF_PASS,    /* connections to workers, by a queue */
+        HANDOFF_REQUEST, /* requests to workers, by their stdin and stdout */
         HANDOFF_N,
         HANDOFF_NONE = HANDOFF_N, /* a proxy's server gets no socket, and a built-in has none; never written */
 };
@@ -270,6 +271,18 @@ struct workers_def {
         usec_t max_age;        /* USEC_INFINITY: none */
 };
 
+/* How requests are told from each other, and what becomes of those that get no reply. Allocated, since few services
+ * have any. */
+struct request_def {
+        char *end; /* not empty, as reply_end */
+        char *reply_end;
+        char *error;
+        int64_t max_size;
+        int queue;
+        bool keep_alive;
+        usec_t busy_timeout; /* USEC_INFINITY: none */
+};
+
 struct service_def {
         char *name;
         struct mark mark; /* of the name */
@@ -302,6 +315,7 @@ struct service_def {
         bool main;
         struct peer_ids_def *claim; /* who may take the sockets; NULL: root and the broker's own user */
         struct workers_def workers;
+        struct request_def *request; /* with handoff: request, after loading; else NULL */
         enum ready_kind ready;
         usec_t start_timeout;
         enum on_change on_change;
@@ -402,8 +416,11 @@ bool service_def_answers_at(const struct service_def *def, const union sockaddr_
 
 /* Whether workers that outlive connections serve it. */
 static inline bool service_def_is_pool(const struct service_def *def) {
-        return def->handoff == HANDOFF_PASS;
+        return def->handoff == HANDOFF_PASS || def->handoff == HANDOFF_REQUEST;
 }
+
+/* With everything as it is where nothing is written; NULL when memory ran out. */
+struct request_def *request_def_new(void);
 
 /* How many services a definition makes: with wait: yes each worker is one. */
 static inline unsigned service_def_copies(const struct service_def *def) {

@@ -65,6 +65,9 @@ extern const struct key_type type_endpoint; /* struct endpoint_def */
 /* conf/types_workers.c */
 extern const struct key_type type_workers; /* struct workers_def */
 
+/* types_request.c */
+extern const struct key_type type_request; /* struct request_def * */
+
 /* conf/types_mapping.c */
 extern const struct key_type type_mapping; /* key->section, in the structure of the section around it */
 extern const struct key_type type_node;    /* const struct node *: looked at by whoever reads the file */

@@ -64,6 +64,10 @@ extern const char *const builtin_kind_names[HANDOFF_BUILTIN_N];
 void pass_save(const struct program *program, struct state_out out);
 void pass_restore(struct program *program, struct state_in in);
 
+/* Of one with handoff: request, likewise. */
+void requests_save(const struct program *program, struct state_out out);
+void requests_restore(struct program *program, struct state_in in);
+
 void notifier_save(const struct notifier *notifier, struct state_out out);
 void notifier_restore(struct notifier *notifier, struct state_in in);
 

@@ -95,6 +95,33 @@ static void restore_outcomes(uint64_t *counts, struct state_in in) {
                 counts[i] = (uint64_t)state_get_integer(in, outcome_names[i], 0);
 }
 
+static void save_answers(const struct answers *answers, struct state_out out) {
+        struct state_out classes = state_put_object(out, "classes");
+
+        for (size_t i = 0; i < HANDOFF_ANSWER_N; i++)
+                state_put_integer(out, answers_names[i], (int64_t)answers->counts[i]);
+        state_put_integer(out, "delayed", (int64_t)answers->delayed);
+        save_histogram(&answers->latency, state_put_object(out, "latency"));
+        for (size_t i = 0; i < ANSWERS_CLASSES; i++)
+                state_put_integer(classes, answers_class_names[i], (int64_t)answers->classes[i]);
+}
+
+static void restore_answers(struct measures *measures, struct state_in in) {
+        struct state_in classes = state_get_object(in, "classes");
+        struct answers *answers = measures->answers = calloc(1, sizeof(*answers));
+
+        if (!answers) {
+                state_reader_fail(in.reader, "memory ran out");
+                return;
+        }
+        for (size_t i = 0; i < HANDOFF_ANSWER_N; i++)
+                answers->counts[i] = (uint64_t)state_get_integer(in, answers_names[i], 0);
+        answers->delayed = (uint64_t)state_get_integer(in, "delayed", 0);
+        restore_histogram(&answers->latency, state_get_object(in, "latency"));
+        for (size_t i = 0; i < ANSWERS_CLASSES; i++)
+                answers->classes[i] = (uint64_t)state_get_integer(classes, answers_class_names[i], 0);
+}
+
 static void save_measures(const struct measures *measures, struct state_out out) {
         save_histogram(&measures->start_latency, state_put_object(out, "start_latency"));
         save_histogram(&measures->duration, state_put_object(out, "duration"));
@@ -102,6 +129,8 @@ static void save_measures(const struct measures *measures, struct state_out out)
         save_outcomes(measures->connections, state_put_object(out, "connections"));
         save_outcomes(measures->servers, state_put_object(out, "servers"));
         state_put_integer(out, "restarts", (int64_t)measures->restarts);
+        if (measures->answers)
+                save_answers(measures->answers, state_put_object(out, "answers"));
 }
 
 static void restore_measures(struct service *service, struct state_in in) {
@@ -118,6 +147,8 @@ static void restore_measures(struct service *service, struct state_in in) {
         restore_outcomes(measures->servers, state_get_object(in, "servers"));
         measures->restarts = (uint64_t)state_get_integer(in, "restarts", 0);
         service->measures = measures;
+        if (state_has(in, "answers"))
+                restore_answers(measures, state_get_object(in, "answers"));
 }
 
 void counters_save(const struct service *service, struct state_out out) {

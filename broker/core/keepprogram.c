@@ -12,6 +12,7 @@
 const char *const process_reason_names[PROCESS_REASON_N] = {
         [PROCESS_ENDED] = "ended",        [PROCESS_STOPPED] = "stopped", [PROCESS_OVERRAN] = "max_runtime",
         [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle",
+        [PROCESS_BUSY] = "busy_timeout",  [PROCESS_CHATTY] = "chatty",   [PROCESS_MUTE] = "mute",
 };
 
 static void creds_save(const struct creds *creds, struct state_out out) {
@@ -147,6 +148,8 @@ void program_save(const struct program *program, struct state_out out) {
                 builtins_save(program, state_put_object(out, "builtin"));
         if (program->handoff->ops->type == HANDOFF_TYPE_PASS)
                 pass_save(program, state_put_object(out, "pass"));
+        if (program->handoff->ops->type == HANDOFF_TYPE_REQUEST)
+                requests_save(program, state_put_object(out, "requests"));
 }
 
 static void restore_rest(struct program *program, struct state_in in) {
@@ -165,6 +168,8 @@ static void restore_rest(struct program *program, struct state_in in) {
                 builtins_restore(program, state_get_object(in, "builtin"));
         if (state_has(in, "pass"))
                 pass_restore(program, state_get_object(in, "pass"));
+        if (state_has(in, "requests"))
+                requests_restore(program, state_get_object(in, "requests"));
 }
 
 /* Its name is asked of it, so that in a trial nothing can stand in for it. */

@@ -4,6 +4,7 @@
 #include "handoff/builtinkeep.h"
 #include "handoff/pass.h"
 #include "handoff/relaykeep.h"
+#include "handoff/requests.h"
 
 static void direction_save(const struct relaykeep_direction *direction, struct state_out out) {
         state_put_integer(out, "bytes", (int64_t)direction->bytes);
@@ -111,6 +112,8 @@ static bool is_settled(const struct program *program) {
                 return false;
         if (program && program->handoff->ops->type == HANDOFF_TYPE_PASS)
                 return pass_is_settled(pass_of(program->handoff));
+        if (program && program->handoff->ops->type == HANDOFF_TYPE_REQUEST)
+                return list_is_empty(&requests_of(program->handoff)->over);
         return !program || !program->relay || relaykeep_is_settled(program->handoff);
 }
 

@@ -67,3 +67,19 @@ void measures_ready(struct measures **measures, usec_t latency) {
         if (have(measures))
                 histogram_add(&(*measures)->ready_latency, latency);
 }
+
+void measures_answered(struct measures **measures, const struct handoff_answered *answered) {
+        if (!have(measures))
+                return;
+        if (!(*measures)->answers)
+                (*measures)->answers = calloc(1, sizeof(struct answers));
+        if ((*measures)->answers)
+                answers_add((*measures)->answers, answered);
+}
+
+struct measures *measures_free(struct measures *measures) {
+        if (measures)
+                free(measures->answers);
+        free(measures);
+        return NULL;
+}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/histogram.h"
+#include "core/answers.h"
 #include "handoff/process.h"
 
 enum outcome {
@@ -24,8 +25,12 @@ struct measures {
         struct histogram ready_latency; /* of servers that say when they are ready: from their start to that */
         uint64_t connections[OUTCOME_N];
         uint64_t servers[OUTCOME_N];
-        uint64_t restarts; /* of servers, after restart_delay */
+        uint64_t restarts;       /* of servers, after restart_delay */
+        struct answers *answers; /* owned; NULL before the first request */
 };
+
+/* NULL is fine; returns NULL. */
+struct measures *measures_free(struct measures *measures);
 
 /* Each allocates *MEASURES first where there are none; without memory nothing is counted. */
 
@@ -45,6 +50,9 @@ void measures_connection_ended(struct measures **measures, enum outcome outcome,
 
 /* A connection has come to a worker LATENCY after it was accepted; its end we do not see. */
 void measures_connection_taken(struct measures **measures, usec_t latency);
+
+/* A request is over. */
+void measures_answered(struct measures **measures, const struct handoff_answered *answered);
 
 /* How a program ended. */
 enum outcome measures_outcome(const struct process_end *end);

@@ -60,6 +60,7 @@ bool program_sweep(struct list *buried, struct launcher *launcher) {
                 free(program->relay);
                 free(program->builtin);
                 free(program->pool);
+                free(program->answers);
                 free(program->listeners);
                 store_free(program->store);
                 free(program);
@@ -178,7 +179,7 @@ static int make_pool(struct program *program, const struct service_def *def) {
 
 /* Of a generation that starts nobody any more. */
 static int make_retired_pool(struct program *program, enum handoff_type type) {
-        if (type != HANDOFF_TYPE_PASS)
+        if (type != HANDOFF_TYPE_PASS && type != HANDOFF_TYPE_REQUEST)
                 return 0;
         program->pool = calloc(1, sizeof(*program->pool));
         if (!program->pool)
@@ -186,6 +187,52 @@ static int make_retired_pool(struct program *program, enum handoff_type type) {
         program->pool->workers.max = program->pool->queue_max = 1;
         program->pool->workers.max_age = program->pool->workers.shrink_after = USEC_INFINITY;
         return 0;
+}
+
+static struct framing frame(const char *end) {
+        return (struct framing){.end = end, .end_size = strlen(end)};
+}
+
+static int copy_answers(struct program *program, const struct request_def *request, usec_t connection_timeout) {
+        size_t end = strlen(request->end) + 1, reply_end = strlen(request->reply_end) + 1;
+        struct program_answers *answers = calloc(1, sizeof(*answers) + end + reply_end + strlen(request->error) + 1);
+
+        if (!answers)
+                return err_raise(-ENOMEM);
+        answers->setup = (struct handoff_request){
+                .end = frame(strcpy(answers->texts, request->end)),
+                .reply_end = frame(strcpy(answers->texts + end, request->reply_end)),
+                .error = strcpy(answers->texts + end + reply_end, request->error),
+                .max_size = (size_t)request->max_size,
+                .queue = (size_t)request->queue,
+                .keep_alive = request->keep_alive,
+                .busy_timeout = request->busy_timeout,
+                .connection_timeout = connection_timeout,
+        };
+        program->answers = answers;
+        return 0;
+}
+
+int program_set_answers(struct program *program, const struct request_def *request, usec_t connection_timeout) {
+        struct program_answers *old = program->answers;
+        int r = copy_answers(program, request, connection_timeout);
+
+        if (r < 0)
+                return r;
+        free(old);
+        program->handoff->setup.request = &program->answers->setup;
+        return 0;
+}
+
+static int make_answers(struct program *program, const struct service_def *def) {
+        return def->request ? copy_answers(program, def->request, def->connection_timeout) : 0;
+}
+
+/* Of a generation that begins no connection any more, and gets the rest of what it goes by from before an upgrade. */
+static int make_retired_answers(struct program *program, enum handoff_type type) {
+        static const struct request_def none = {.end = (char *)"\n", .reply_end = (char *)"\n", .error = (char *)""};
+
+        return type == HANDOFF_TYPE_REQUEST ? copy_answers(program, &none, USEC_INFINITY) : 0;
 }
 
 void program_set_policy(struct program *program, const struct service_def *def) {
@@ -197,6 +244,8 @@ void program_set_policy(struct program *program, const struct service_def *def) 
                 program->builtin->connection_timeout = def->connection_timeout;
         if (program->pool && service_def_is_pool(def))
                 set_pool(program->pool, def);
+        if (program->answers)
+                program->answers->setup.connection_timeout = def->connection_timeout;
         handoff_set_policy(program->handoff, &policy);
 }
 
@@ -206,7 +255,7 @@ static enum handoff_type type_of(const struct service_def *def) {
         if (def->builtin != BUILTIN_NONE)
                 return HANDOFF_TYPE_BUILTIN;
         if (service_def_is_pool(def))
-                return HANDOFF_TYPE_PASS;
+                return def->handoff == HANDOFF_PASS ? HANDOFF_TYPE_PASS : HANDOFF_TYPE_REQUEST;
         return def->proxy ? HANDOFF_TYPE_RELAY : HANDOFF_TYPE_SPAWN;
 }
 
@@ -225,6 +274,7 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .relay = program->relay ? &program->relay->setup : NULL,
                 .builtin = program->builtin,
                 .pool = program->pool,
+                .request = program->answers ? &program->answers->setup : NULL,
                 .store = program->store,
                 .events = request->events,
                 .userdata = program,
@@ -236,7 +286,7 @@ static int open_handoff(struct program *program, const struct program_request *r
 static const struct output_def *stdout_of(const struct service_def *def) {
         static const struct output_def socket = {.kind = OUTPUT_SOCKET};
 
-        return def->handoff == HANDOFF_STDIO ? &socket : &def->stdout_to;
+        return def->handoff == HANDOFF_STDIO || def->handoff == HANDOFF_REQUEST ? &socket : &def->stdout_to;
 }
 
 /* Opens what the program's output goes to; a file that cannot be opened is the definition's fault. */
@@ -325,6 +375,8 @@ int program_new(const struct program_request *request, struct program **ret, str
         if (r == 0)
                 r = make_pool(program, request->plan.def);
         if (r == 0)
+                r = make_answers(program, request->plan.def);
+        if (r == 0)
                 r = open_handoff(program, request, type_of(request->plan.def));
         if (r < 0) {
                 program_free(program);
@@ -348,6 +400,8 @@ int program_new_retired(const struct program_request *request, const struct prog
         r = make_retired(program, what);
         if (r == 0)
                 r = make_retired_pool(program, what->type);
+        if (r == 0)
+                r = make_retired_answers(program, what->type);
         if (r == 0)
                 r = open_handoff(program, request, what->type);
         if (r == 0 && request->plan.kept && request->plan.kept->notify_fd >= 0)

@@ -20,6 +20,7 @@ struct program {
         struct program_relay *relay;     /* of a proxy; NULL for others */
         struct handoff_builtin *builtin; /* likewise of a built-in */
         struct handoff_pool *pool;       /* likewise of workers */
+        struct program_answers *answers; /* likewise of workers that answer requests */
         struct handoff_store *store;     /* NULL: fd_store is 0 */
         struct notifier *notifier;       /* NULL: its servers have nothing to say to us */
 };
@@ -28,6 +29,12 @@ struct program {
 struct program_relay {
         struct handoff_relay setup;
         struct addr targets[];
+};
+
+/* What workers that answer requests go by; the texts are copied, since definitions come and go. */
+struct program_answers {
+        struct handoff_request setup;
+        char texts[];
 };
 
 struct program_request {
@@ -64,3 +71,7 @@ int program_prepare(struct program *program);
 
 /* Takes over from DEF how programs are stopped, and how long those started from now on may run. */
 void program_set_policy(struct program *program, const struct service_def *def);
+
+/* Other texts and times for one whose workers answer requests, as they were before the broker was upgraded. Returns 0
+ * or -ENOMEM. */
+int program_set_answers(struct program *program, const struct request_def *request, usec_t connection_timeout);

@@ -26,11 +26,19 @@ void record_start(const struct program *program, const struct process *process) 
 
 void record_end(const struct program *program, const struct process_end *end) {
         static const char *const reasons[PROCESS_REASON_N] = {
-                [PROCESS_ENDED] = NULL,           [PROCESS_STOPPED] = "stopped", [PROCESS_OVERRAN] = "max_runtime",
-                [PROCESS_LATE] = "start_timeout", [PROCESS_SILENT] = "watchdog", [PROCESS_IDLE] = "idle_stop",
+                [PROCESS_ENDED] = NULL,
+                [PROCESS_STOPPED] = "stopped",
+                [PROCESS_OVERRAN] = "max_runtime",
+                [PROCESS_LATE] = "start_timeout",
+                [PROCESS_SILENT] = "watchdog",
+                [PROCESS_IDLE] = "idle_stop",
+                [PROCESS_BUSY] = "busy_timeout",
+                [PROCESS_MUTE] = "closed its stdout",
+                [PROCESS_CHATTY] = "wrote what nobody had asked for, or too much",
         };
         char peer[CONNECTION_PEER_MAX], status[EXITINFO_TEXT_MAX];
-        bool unexpected = end->launch_failed ||
+        bool misbehaved = end->reason == PROCESS_BUSY || end->reason == PROCESS_CHATTY || end->reason == PROCESS_MUTE;
+        bool unexpected = end->launch_failed || misbehaved ||
                           (!end->connection && end->reason == PROCESS_ENDED && !exitinfo_is_success(&end->exit));
         enum log_level level = unexpected ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
 
@@ -54,7 +62,7 @@ void record_end(const struct program *program, const struct process_end *end) {
 
 /* A target that is down is one event, however many clients there are. */
 static enum log_level finish_level(const struct service *service, const struct handoff_finish *finish) {
-        if (finish->outcome != HANDOFF_TARGET_FAILED)
+        if (finish->outcome != HANDOFF_TARGET_FAILED && finish->outcome != HANDOFF_UNANSWERED)
                 return LOG_LEVEL_INFO;
         return manager_may_tell_of_clients(service->manager) ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
@@ -67,6 +75,8 @@ static void record_other(const struct service *service, const struct connection 
                 [HANDOFF_STOPPED] = "stopped",
                 [HANDOFF_CLIENT_LEFT] = "the client left before the target had taken it",
                 [HANDOFF_TARGET_FAILED] = "the target has not taken it",
+                [HANDOFF_UNANSWERED] = "a request was not answered",
+                [HANDOFF_NOT_WAITED] = "the client left before its answer",
         };
         enum log_level level = finish_level(service, finish);
         char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];

@@ -78,7 +78,7 @@ struct service *service_free(struct service *service) {
         list_remove(&service->link);
         list_remove(&service->short_link);
         service->refusals = refusals_free(service->refusals);
-        free(service->measures);
+        service->measures = measures_free(service->measures);
         service->timer = sd_event_source_disable_unref(service->timer);
         arrival_drop_all(service);
         service->program = program_free(service->program);
@@ -354,6 +354,8 @@ static void count_finish(struct service *service, const struct connection *conne
                 [HANDOFF_TIMED_OUT] = OUTCOME_OVERRAN,
                 [HANDOFF_STOPPED] = OUTCOME_STOPPED,
                 [HANDOFF_CLIENT_LEFT] = OUTCOME_FAILED,
+                [HANDOFF_UNANSWERED] = OUTCOME_FAILED,
+                [HANDOFF_NOT_WAITED] = OUTCOME_FAILED,
         };
 
         service->counters.ended++;
@@ -403,6 +405,12 @@ static void on_finished(void *userdata, struct handoff *handoff, struct connecti
         manager_on_freed(manager);
 }
 
+static void on_answered(void *userdata, struct handoff *handoff UNUSED, const struct handoff_answered *answered) {
+        struct program *program = userdata;
+
+        measures_answered(&program->service->measures, answered);
+}
+
 /* The server of an older generation may still have the target's address. */
 static int on_prepare(void *userdata, struct handoff *handoff UNUSED, bool again) {
         struct program *program = userdata, *older;
@@ -433,6 +441,7 @@ const struct handoff_events service_handoff_events = {
         .ending = on_ending,
         .ended = on_ended,
         .finished = on_finished,
+        .answered = on_answered,
         .prepare = on_prepare,
         .describe = describe,
         .admits = datagram_admits,

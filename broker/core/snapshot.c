@@ -105,6 +105,7 @@ static const char *process_state(const struct process *process) {
         static const char *const names[PROCESS_REASON_N] = {
                 [PROCESS_ENDED] = "running", [PROCESS_STOPPED] = "stopping", [PROCESS_OVERRAN] = "overran",
                 [PROCESS_LATE] = "late",     [PROCESS_SILENT] = "silent",    [PROCESS_IDLE] = "idle",
+                [PROCESS_BUSY] = "busy",     [PROCESS_CHATTY] = "chatty",    [PROCESS_MUTE] = "mute",
         };
 
         return process->killed ? "killed" : names[process->reason];
@@ -116,6 +117,7 @@ static void add_processes(const struct program *program, const char *generation,
 
         list_for_each(process, &program->handoff->processes, link) {
                 struct snapshot_process *item = &snapshot->processes[*count];
+                struct handoff_worker worker;
 
                 if (*count == snapshot->process_count)
                         return;
@@ -127,6 +129,9 @@ static void add_processes(const struct program *program, const char *generation,
                 };
                 if (process->connection)
                         connection_format_peer(process->connection, item->peer);
+                handoff_describe(program->handoff, process, &worker);
+                if (worker.state && process->reason == PROCESS_ENDED)
+                        item->state = worker.state;
                 (*count)++;
         }
 }
@@ -164,6 +169,17 @@ static void explain_state(const struct service *service, struct buf *out) {
                 explain_pause(service, out);
 }
 
+void service_tally(const struct service *service, struct handoff_tally *ret) {
+        const struct program *program;
+
+        *ret = (struct handoff_tally){0};
+        if (service->program && service->program->handoff->ops->tally)
+                service->program->handoff->ops->tally(service->program->handoff, ret);
+        list_for_each(program, &service->retired, link)
+                if (program->handoff->ops->tally)
+                        program->handoff->ops->tally(program->handoff, ret);
+}
+
 bool service_snapshot_take(const struct service *service, bool with_processes, struct service_snapshot *ret) {
         *ret = (struct service_snapshot){
                 .name = service->name,
@@ -188,6 +204,9 @@ bool service_snapshot_take(const struct service *service, bool with_processes, s
         for (int i = 0; i < REFUSAL_N; i++)
                 ret->refused += refusals_count(service->refusals, (enum refusal)i);
         describe_server(service, ret);
+        ret->answers_requests = service->def->request != NULL;
+        ret->answers = service->measures ? service->measures->answers : NULL;
+        service_tally(service, &ret->tally);
         explain_state(service, &ret->reason);
         describe_last_exit(service, &ret->last_exit);
         return !buf_failed(&ret->reason) && !buf_failed(&ret->last_exit) && add_addresses(service, ret) &&

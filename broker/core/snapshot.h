@@ -42,9 +42,15 @@ struct service_snapshot {
         const struct histogram *start_latency; /* borrowed; NULL where nothing was measured */
         const struct histogram *ready_latency; /* likewise */
         const struct histogram *duration;
+        bool answers_requests;
+        struct handoff_tally tally;         /* of workers, where it does */
+        const struct answers *answers;      /* borrowed; NULL where there were none */
         struct snapshot_process *processes; /* process_count of them, if they were asked for */
 };
 
 /* Fills in RET, with its processes or without. It is to be freed in any case. False when memory ran out. */
 bool service_snapshot_take(const struct service *service, bool with_processes, struct service_snapshot *ret);
+/* What the workers of a service that answers requests are doing, of all generations. */
+void service_tally(const struct service *service, struct handoff_tally *ret);
+
 void service_snapshot_deinit(struct service_snapshot *snapshot);

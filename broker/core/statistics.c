@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "core/manager.h"
 #include "core/servicefsm.h"
+#include "core/snapshot.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void add_addresses(const struct service *service, struct buf *out) {
         for (size_t i = 0; i < service->port_count; i++) {
@@ -44,11 +46,55 @@ static void log_service(struct manager *manager, const struct service *service) 
         log_event(LOG_LEVEL_INFO, fields, "statistics");
 }
 
+/* Where iotcpd(1) has its classes. */
+static void log_requests(const struct service *service) {
+        static const struct answers none;
+        const struct answers *answers =
+                service->measures && service->measures->answers ? service->measures->answers : &none;
+        struct log_field fields[7 + HANDOFF_ANSWER_N + ANSWERS_CLASSES + 1] = {0};
+        char names[ANSWERS_CLASSES][16];
+        struct handoff_tally tally;
+        size_t count = 0;
+
+        if (!service->def->request)
+                return;
+        service_tally(service, &tally);
+        fields[count++] = LOG_STRING("service", service->name);
+        fields[count++] = LOG_INTEGER("total", (int64_t)answers_total(answers));
+        for (size_t i = 0; i < HANDOFF_ANSWER_N; i++)
+                fields[count++] = LOG_INTEGER(answers_names[i], (int64_t)answers->counts[i]);
+        fields[count++] = LOG_INTEGER("delayed", (int64_t)answers->delayed);
+        fields[count++] = LOG_INTEGER("waiting", (int64_t)tally.waiting);
+        fields[count++] = LOG_INTEGER("spawns", (int64_t)service->counters.starts);
+        fields[count++] = LOG_INTEGER("idle", (int64_t)tally.idle);
+        fields[count++] = LOG_INTEGER("busy", (int64_t)tally.busy);
+        for (size_t i = 0; i < ANSWERS_CLASSES; i++) {
+                snprintf(names[i], sizeof(names[i]), "ms_%s", answers_class_names[i]);
+                *strchr(names[i], '-') = '_';
+                fields[count++] = LOG_INTEGER(names[i], (int64_t)answers->classes[i]);
+        }
+        log_event(LOG_LEVEL_INFO, fields, "requests");
+}
+
 void statistics_log(struct manager *manager) {
         struct service *service;
 
-        list_for_each(service, &manager->services, link)
+        list_for_each(service, &manager->services, link) {
                 log_service(manager, service);
+                log_requests(service);
+        }
+}
+
+static void log_worker(const struct service *service, const struct process *process,
+                       const struct handoff_worker *worker) {
+        usec_t now = clock_monotonic();
+
+        log_event(LOG_LEVEL_INFO,
+                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_INTEGER("pid", process->launched.pid),
+                             LOG_DURATION("running", now - process->started_at), LOG_STRING("state", worker->state),
+                             LOG_DURATION("since", now > worker->since ? now - worker->since : 0),
+                             LOG_INTEGER("requests", (int64_t)worker->served)),
+                  "worker");
 }
 
 void statistics_log_processes(struct manager *manager) {
@@ -58,6 +104,7 @@ void statistics_log_processes(struct manager *manager) {
         list_for_each(process, &manager->host.running, host_link) {
                 const struct handoff *handoff = process->userdata;
                 const struct program *program;
+                struct handoff_worker worker;
 
                 /* The broker's own. */
                 if (!handoff_owns(process))
@@ -65,11 +112,15 @@ void statistics_log_processes(struct manager *manager) {
                 program = handoff->setup.userdata;
                 if (process->connection)
                         connection_format_peer(process->connection, peer);
-                log_event(LOG_LEVEL_INFO,
-                          LOG_FIELDS(LOG_STRING("service", program->service->name),
-                                     LOG_STRING("peer", process->connection ? peer : NULL),
-                                     LOG_INTEGER("pid", process->launched.pid),
-                                     LOG_DURATION("running", clock_monotonic() - process->started_at)),
-                          "process");
+                handoff_describe(handoff, process, &worker);
+                if (worker.state)
+                        log_worker(program->service, process, &worker);
+                else
+                        log_event(LOG_LEVEL_INFO,
+                                  LOG_FIELDS(LOG_STRING("service", program->service->name),
+                                             LOG_STRING("peer", process->connection ? peer : NULL),
+                                             LOG_INTEGER("pid", process->launched.pid),
+                                             LOG_DURATION("running", clock_monotonic() - process->started_at)),
+                                  "process");
         }
 }

@@ -178,6 +178,59 @@ static int append_duration(sd_bus_message *message, const struct service_snapsho
         return append_histogram(message, snapshot->duration);
 }
 
+struct count {
+        const char *name;
+        uint64_t value;
+};
+
+static int append_counts(sd_bus_message *message, const struct count *counts, size_t count) {
+        int r = sd_bus_message_open_container(message, 'a', "{st}");
+
+        for (size_t i = 0; r >= 0 && i < count; i++)
+                r = sd_bus_message_append(message, "{st}", counts[i].name, counts[i].value);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static const struct answers *answers_of(const struct service_snapshot *snapshot) {
+        static const struct answers none;
+
+        return snapshot->answers ? snapshot->answers : &none;
+}
+
+static int append_requests(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        const struct answers *answers = answers_of(snapshot);
+        struct count counts[HANDOFF_ANSWER_N + 3] = {{"total", answers_total(answers)}};
+        size_t count = 1;
+
+        for (size_t i = 0; i < HANDOFF_ANSWER_N; i++)
+                counts[count++] = (struct count){answers_names[i], answers->counts[i]};
+        counts[count++] = (struct count){"delayed", answers->delayed};
+        counts[count++] = (struct count){"waiting", snapshot->tally.waiting};
+        return append_counts(message, counts, snapshot->answers_requests ? count : 0);
+}
+
+static int append_workers(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        const struct count counts[] = {
+                {"idle", snapshot->tally.idle},
+                {"busy", snapshot->tally.busy},
+                {"leaving", snapshot->tally.leaving},
+        };
+
+        return append_counts(message, counts, snapshot->answers_requests ? LENGTH_OF(counts) : 0);
+}
+
+static int append_request_classes(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        struct count counts[ANSWERS_CLASSES];
+
+        for (size_t i = 0; i < ANSWERS_CLASSES; i++)
+                counts[i] = (struct count){answers_class_names[i], answers_of(snapshot)->classes[i]};
+        return append_counts(message, counts, snapshot->answers_requests ? ANSWERS_CLASSES : 0);
+}
+
+static int append_request_latency(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return append_histogram(message, snapshot->answers ? &snapshot->answers->latency : NULL);
+}
+
 /* Name, signature, how it is appended, whether it is left out of the short form. */
 #define PROPERTIES(X)                                                                                                  \
         X("Name", "s", append_name, false)                                                                             \
@@ -209,7 +262,11 @@ static int append_duration(sd_bus_message *message, const struct service_snapsho
         X("Processes", "a(utsss)", append_processes, true)                                                             \
         X("StartLatency", "(ttatat)", append_start_latency, true)                                                      \
         X("Duration", "(ttatat)", append_duration, true)                                                               \
-        X("ReadyLatency", "(ttatat)", append_ready_latency, true)
+        X("ReadyLatency", "(ttatat)", append_ready_latency, true)                                                      \
+        X("Requests", "a{st}", append_requests, true)                                                                  \
+        X("Workers", "a{st}", append_workers, true)                                                                    \
+        X("RequestClasses", "a{st}", append_request_classes, true)                                                     \
+        X("RequestLatency", "(ttatat)", append_request_latency, true)
 
 #define PROPERTY_ROW(name, signature, append, detail) {name, signature, append, detail},
 static const struct row rows[] = {PROPERTIES(PROPERTY_ROW)};

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "core/servicefsm.h"
+#include "core/snapshot.h"
 #include "ctl/samples.h"
 
 #include <sys/resource.h>
@@ -86,7 +87,8 @@ static void write_processes(struct writer *w, const struct metric *metric, const
 }
 
 static bool has_servers(const struct service *service) {
-        return service->def->wait || (service->def->proxy && service->def->command.count > 0);
+        return service->def->wait || service_def_is_pool(service->def) ||
+               (service->def->proxy && service->def->command.count > 0);
 }
 
 static void write_starts(struct writer *w, const struct metric *metric, const struct service *service) {
@@ -102,6 +104,47 @@ static void write_restarts(struct writer *w, const struct metric *metric, const 
 static void write_server_ends(struct writer *w, const struct metric *metric, const struct service *service) {
         if (has_servers(service) && service->measures)
                 write_outcomes(w, metric, service, service->measures->servers, 0);
+}
+
+static const struct answers *answers_of(const struct service *service) {
+        return service->measures ? service->measures->answers : NULL;
+}
+
+static void write_requests(struct writer *w, const struct metric *metric, const struct service *service) {
+        const struct answers *answers = answers_of(service);
+
+        for (size_t i = 0; answers && i < HANDOFF_ANSWER_N; i++)
+                samples_add(w, metric, service, &(struct label){"result", answers_names[i]}, answers->counts[i]);
+}
+
+static void write_delayed(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (answers_of(service))
+                samples_add(w, metric, service, NULL, answers_of(service)->delayed);
+}
+
+static void write_replies(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (answers_of(service))
+                samples_add_histogram(w, metric, service, &answers_of(service)->latency);
+}
+
+static void write_workers(struct writer *w, const struct metric *metric, const struct service *service) {
+        struct handoff_tally tally;
+
+        if (!service->def->request)
+                return;
+        service_tally(service, &tally);
+        samples_add(w, metric, service, &(struct label){"state", "idle"}, tally.idle);
+        samples_add(w, metric, service, &(struct label){"state", "busy"}, tally.busy);
+        samples_add(w, metric, service, &(struct label){"state", "leaving"}, tally.leaving);
+}
+
+static void write_waiting(struct writer *w, const struct metric *metric, const struct service *service) {
+        struct handoff_tally tally;
+
+        if (!service->def->request)
+                return;
+        service_tally(service, &tally);
+        samples_add(w, metric, service, NULL, tally.waiting);
 }
 
 static void write_state(struct writer *w, const struct metric *metric, const struct service *service) {
@@ -292,7 +335,7 @@ static const struct metric metrics[] = {
         {
                 .name = "sockbroker_server_starts",
                 .type = METRIC_COUNTER,
-                .help = "Starts of servers.",
+                .help = "Starts of servers, and of workers.",
                 .of_service = write_starts,
         },
         {
@@ -306,6 +349,37 @@ static const struct metric metrics[] = {
                 .type = METRIC_COUNTER,
                 .help = "Servers that have ended, by how.",
                 .of_service = write_server_ends,
+        },
+        {
+                .name = "sockbroker_requests",
+                .type = METRIC_COUNTER,
+                .help = "Requests to workers that are over, by what became of them.",
+                .of_service = write_requests,
+        },
+        {
+                .name = "sockbroker_requests_delayed",
+                .type = METRIC_COUNTER,
+                .help = "Requests that had to wait for a worker.",
+                .of_service = write_delayed,
+        },
+        {
+                .name = "sockbroker_requests_waiting",
+                .type = METRIC_GAUGE,
+                .help = "Requests that wait for a worker now.",
+                .of_service = write_waiting,
+        },
+        {
+                .name = "sockbroker_request_latency_seconds",
+                .type = METRIC_HISTOGRAM,
+                .unit = "seconds",
+                .help = "Time from a request to its reply.",
+                .of_service = write_replies,
+        },
+        {
+                .name = "sockbroker_request_workers",
+                .type = METRIC_GAUGE,
+                .help = "Workers that answer requests, by what they are doing.",
+                .of_service = write_workers,
         },
         {
                 .name = "sockbroker_service_state",

@@ -6,19 +6,15 @@
 #include <errno.h>
 
 const char *const handoff_type_names[HANDOFF_TYPE_N] = {
-        [HANDOFF_TYPE_LISTENERS] = "listeners",
-        [HANDOFF_TYPE_SPAWN] = "spawn",
-        [HANDOFF_TYPE_RELAY] = "relay",
-        [HANDOFF_TYPE_BUILTIN] = "builtin",
-        [HANDOFF_TYPE_PASS] = "pass",
+        [HANDOFF_TYPE_LISTENERS] = "listeners", [HANDOFF_TYPE_SPAWN] = "spawn",
+        [HANDOFF_TYPE_RELAY] = "relay",         [HANDOFF_TYPE_BUILTIN] = "builtin",
+        [HANDOFF_TYPE_PASS] = "pass",           [HANDOFF_TYPE_REQUEST] = "request",
 };
 
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
-        [HANDOFF_TYPE_LISTENERS] = &listeners_ops,
-        [HANDOFF_TYPE_SPAWN] = &spawn_ops,
-        [HANDOFF_TYPE_RELAY] = &relay_ops,
-        [HANDOFF_TYPE_BUILTIN] = &builtin_ops,
-        [HANDOFF_TYPE_PASS] = &pass_ops,
+        [HANDOFF_TYPE_LISTENERS] = &listeners_ops, [HANDOFF_TYPE_SPAWN] = &spawn_ops,
+        [HANDOFF_TYPE_RELAY] = &relay_ops,         [HANDOFF_TYPE_BUILTIN] = &builtin_ops,
+        [HANDOFF_TYPE_PASS] = &pass_ops,           [HANDOFF_TYPE_REQUEST] = &request_ops,
 };
 
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret) {
@@ -137,6 +133,12 @@ bool handoff_is_waiting(const struct handoff *handoff) {
 
 bool handoff_is_full(struct handoff *handoff) {
         return handoff->ops->is_full && handoff->ops->is_full(handoff);
+}
+
+void handoff_describe(const struct handoff *handoff, const struct process *process, struct handoff_worker *ret) {
+        *ret = (struct handoff_worker){0};
+        if (handoff->ops->describe)
+                handoff->ops->describe(handoff, process, ret);
 }
 
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy) {

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "handoff/framing.h"
 #include "handoff/pool.h"
 #include "handoff/process.h"
 #include "net/connection.h"
@@ -19,6 +20,7 @@ enum handoff_type {
         HANDOFF_TYPE_RELAY,     /* bytes between accepted connections and a target; relays.c */
         HANDOFF_TYPE_BUILTIN,   /* the broker answers itself; builtins.c */
         HANDOFF_TYPE_PASS,      /* accepted connections to workers, by a queue that they share; pass.c */
+        HANDOFF_TYPE_REQUEST,   /* requests of accepted connections to workers; requests.c */
         HANDOFF_TYPE_N,
 };
 
@@ -41,6 +43,8 @@ enum handoff_outcome {
         HANDOFF_FORWARDED,     /* it asks for another service by name, and that one is to take it */
         HANDOFF_GIVEN_BACK,    /* not begun: whoever serves the service from now on is to take it, as it was accepted */
         HANDOFF_TAKEN,         /* a worker has it: what comes of it is not to be known */
+        HANDOFF_UNANSWERED,    /* a request on it got no answer: error says why */
+        HANDOFF_NOT_WAITED,    /* the client left before its answer */
         HANDOFF_OUTCOME_N,
 };
 
@@ -50,6 +54,21 @@ struct handoff_finish {
         uint64_t from_client; /* bytes that reached the target, or us where there is none */
         uint64_t from_target; /* bytes that reached the client */
         const char *name;     /* HANDOFF_FORWARDED: of the service; borrowed */
+};
+
+/* What became of a request. */
+enum handoff_answer {
+        HANDOFF_ANSWER_REPLIED,
+        HANDOFF_ANSWER_TIMED_OUT, /* busy_timeout, waiting or at its worker */
+        HANDOFF_ANSWER_FAILED,    /* its worker has died or misbehaved; or it was too long, or one too many */
+        HANDOFF_ANSWER_DROPPED,   /* its client has not waited for it */
+        HANDOFF_ANSWER_N,
+};
+
+struct handoff_answered {
+        enum handoff_answer answer;
+        bool is_delayed; /* it had to wait for a worker */
+        usec_t latency;  /* since it was there */
 };
 
 struct handoff_events {
@@ -72,6 +91,8 @@ struct handoff_events {
         void (*describe)(void *userdata, struct handoff *handoff, struct buf *out);
         /* Whether a datagram from PEER is let in; SIZE 0: of somebody without a name. It counts as one that came. */
         bool (*admits)(void *userdata, struct handoff *handoff, const union sockaddr_any *peer, socklen_t size);
+        /* A request is over. */
+        void (*answered)(void *userdata, struct handoff *handoff, const struct handoff_answered *answered);
 };
 
 /* What a way that relays needs to know. Whoever owns it may change the times at any moment. */
@@ -94,6 +115,18 @@ struct handoff_pool {
         struct pool_setup workers;
         size_t queue_max; /* how many connections may wait for a worker */
         bool is_prompt;   /* that one waits no more is to be known at once: others may be refused for its sake */
+};
+
+/* What a way that answers requests needs to know, beside that. */
+struct handoff_request {
+        struct framing end;
+        struct framing reply_end;
+        size_t max_size; /* of a request, and of a reply, with its end */
+        size_t queue;    /* how many requests may wait for a worker */
+        bool keep_alive; /* more than one request on a connection */
+        usec_t busy_timeout;
+        usec_t connection_timeout;
+        const char *error; /* what a client gets that gets no reply */
 };
 
 enum handoff_builtin_kind {
@@ -152,9 +185,25 @@ struct handoff_setup {
         const struct handoff_relay *relay;     /* NULL for ways that do not */
         const struct handoff_builtin *builtin; /* likewise; then the listeners are those whose traffic it gets */
         const struct handoff_pool *pool;       /* likewise */
+        const struct handoff_request *request; /* likewise */
         const struct handoff_store *store; /* NULL: nothing can be stored; for HANDOFF_TYPE_LISTENERS without stdio */
         const struct handoff_events *events;
         void *userdata;
+};
+
+/* What one of its workers is doing. */
+struct handoff_worker {
+        const char *state; /* "idle", "busy"; NULL: nobody knows */
+        uint64_t served;   /* requests */
+        usec_t since;      /* in that state, monotonic */
+};
+
+/* What a pool whose work is requests has at this moment. */
+struct handoff_tally {
+        size_t idle;
+        size_t busy;
+        size_t leaving;
+        size_t waiting; /* requests, for a worker */
 };
 
 /* Why no further connections come. */
@@ -186,6 +235,8 @@ struct handoff_ops {
         bool (*cut)(struct handoff *handoff);
         bool (*is_waiting)(const struct handoff *handoff);
         bool (*is_full)(struct handoff *handoff);
+        void (*describe)(const struct handoff *handoff, const struct process *process, struct handoff_worker *ret);
+        void (*tally)(const struct handoff *handoff, struct handoff_tally *sums); /* adds to it */
         void (*abandon)(struct handoff *handoff);
         void (*close)(struct handoff *handoff);
 };
@@ -231,6 +282,9 @@ bool handoff_is_waiting(const struct handoff *handoff);
 /* Whether it takes no connection now; once it has said so, the end of one, by `finished`, is when to ask again. */
 bool handoff_is_full(struct handoff *handoff);
 
+/* What PROCESS, which is one of its own, is doing; all zero where that is not to be known. */
+void handoff_describe(const struct handoff *handoff, const struct process *process, struct handoff_worker *ret);
+
 /* How processes are stopped from now on, those that run already too; max_runtime is for new ones. */
 void handoff_set_policy(struct handoff *handoff, const struct process_policy *policy);
 
@@ -251,3 +305,4 @@ extern const struct handoff_ops spawn_ops;
 extern const struct handoff_ops relay_ops;
 extern const struct handoff_ops builtin_ops;
 extern const struct handoff_ops pass_ops;
+extern const struct handoff_ops request_ops;

@@ -49,6 +49,9 @@ enum process_reason {
         PROCESS_LATE,    /* it was not ready within start_timeout */
         PROCESS_SILENT,  /* it did not say in time that it lives: watchdog */
         PROCESS_IDLE,    /* nobody used it for idle_stop */
+        PROCESS_BUSY,    /* it did not answer a request within busy_timeout */
+        PROCESS_CHATTY,  /* it wrote what nobody had asked for, or more than max_size */
+        PROCESS_MUTE,    /* it closed its stdout, which it was to answer on */
         PROCESS_REASON_N,
 };
 
