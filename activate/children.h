@@ -9,6 +9,7 @@
 
 struct child {
         struct launched launched; /* its pidfd is not kept: until it is reaped, by us, its pid is no one else's */
+        int spare_link; /* of one that was a spare: where it says that it could not become the program; else -EBADF */
         struct prefix source;
         usec_t started_at; /* of a worker */
 };

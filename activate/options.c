@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define SPARE_MAX 1024
 #define FDNAME_MAX 255 /* sd_listen_fds_with_names(3) */
 
 enum {
@@ -23,12 +24,13 @@ enum {
         OPT_CLAIM,
         OPT_WORKERS,
         OPT_PASS,
+        OPT_SPARE,
 };
 
 /* What is said on the command line, before it is known whether it fits together. */
 struct parsing {
         struct options options;
-        bool accept, wait, fds, inetd, instances, per_source, pass;
+        bool accept, wait, fds, inetd, instances, per_source, pass, spare;
 };
 
 #define WORKERS_MAX 1024
@@ -44,6 +46,7 @@ static const struct option own_options[] = {
         {"per-source", required_argument, NULL, OPT_PER_SOURCE},
         {"workers", required_argument, NULL, OPT_WORKERS},
         {"pass", no_argument, NULL, OPT_PASS},
+        {"spare", required_argument, NULL, OPT_SPARE},
         {"datagram", no_argument, NULL, 'd'},
         {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
         {"setenv", required_argument, NULL, 'E'},
@@ -101,6 +104,7 @@ void options_print_help(const struct options *options) {
                      "                             (default: unlimited)\n"
                      "      --workers=N --pass     with -a: N COMMANDs that stay, and take connections from a queue,\n"
                      "                             which is their descriptor 3\n"
+                     "      --spare=N              with -a: N processes stand ready for connections\n"
                      "  -w, --wait                 do not accept: at the first traffic become COMMAND with the\n"
                      "                             listening sockets\n"
                      "      --now                  with -w: do not wait for traffic\n"
@@ -198,6 +202,17 @@ static int parse_count(const struct options *options, const char *name, unsigned
         return 0;
 }
 
+static int parse_spare(struct options *options) {
+        int64_t n;
+
+        if (number_parse(optarg, 0, SPARE_MAX, &n) < 0) {
+                say_error("--spare=%s: a number from 0 to %d", optarg, SPARE_MAX);
+                return options_usage_status(options);
+        }
+        options->spare = (unsigned)n;
+        return 0;
+}
+
 static int set_type(struct options *options, int type) {
         if (options->type != 0 && options->type != type)
                 return usage(options, "--datagram and --seqpacket exclude each other");
@@ -245,6 +260,9 @@ static int parse_option(struct parsing *p, int c) {
         case OPT_PASS:
                 p->pass = true;
                 return 0;
+        case OPT_SPARE:
+                p->spare = true;
+                return parse_spare(options);
         case OPT_CLAIM:
                 options->claim = optarg;
                 return 0;
@@ -296,10 +314,12 @@ static int check(struct parsing *p) {
                 return usage(options, "--per-source goes with --accept only");
         if (p->pass != (options->workers > 0) || (p->pass && !p->accept))
                 return usage(options, "--workers and --pass go together, and with --accept");
-        if (p->pass && (p->inetd || p->instances || p->per_source))
-                return usage(options, "--pass excludes --inetd, --instances and --per-source");
+        if (p->pass && (p->inetd || p->instances || p->per_source || p->spare))
+                return usage(options, "--pass excludes --inetd, --instances, --per-source and --spare");
         if (options->workers > WORKERS_MAX)
                 return usage(options, "--workers is 1024 at most");
+        if (p->spare && !p->accept)
+                return usage(options, "--spare goes with --accept only");
         if (options->type == SOCK_DGRAM && options->mode != MODE_WAIT)
                 return usage(options, options->systemd ? "a datagram socket has no connections to accept"
                                                        : "a datagram socket has no connections to accept; use -w");

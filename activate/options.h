@@ -23,6 +23,7 @@ struct options {
         unsigned instances;  /* 0: unlimited */
         unsigned per_source; /* 0: unlimited */
         unsigned workers;    /* of --pass; 0: there are none */
+        unsigned spare;      /* processes kept ready for connections */
         struct strlist listen;
         struct strlist environment; /* of -E: NAME=VALUE */
         struct strlist fdnames;

@@ -8,12 +8,14 @@
 #include "activate/serve.h"
 
 #include "activate/children.h"
+#include "activate/makeplan.h"
 #include "activate/poller.h"
 #include "activate/progenv.h"
 #include "activate/program.h"
 #include "activate/say.h"
 #include "activate/shortage.h"
 #include "activate/sockets.h"
+#include "activate/spares.h"
 #include "activate/workers.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -21,10 +23,10 @@
 #include "base/notify.h"
 #include "config.h"
 #include "net/connenv.h"
+#include "proc/spare.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +49,7 @@ struct serve {
         struct launcher *launcher;
         struct children children;
         struct workers workers; /* of --pass */
+        struct spares spares;
         struct connection held; /* accepted, but there is no process yet; fd -EBADF: none */
         struct shortage shortage;
         struct rate failures; /* of exec, said so far */
@@ -54,6 +57,7 @@ struct serve {
 
 static void serve_deinit(struct serve *serve) {
         connection_close(&serve->held);
+        spares_deinit(&serve->spares);
         launcher_free(serve->launcher); /* waits until no child reads the plan */
         children_deinit(&serve->children);
         workers_deinit(&serve->workers);
@@ -61,52 +65,6 @@ static void serve_deinit(struct serve *serve) {
         program_deinit(&serve->program);
         poller_deinit(&serve->poller);
         sockets_close(&serve->sockets);
-}
-
-/* So that connections wait for nothing on their way to a process. The programs get the limit that we were given; those
- * of systemd-socket-activate at most what select(2) can do. */
-static int serve_raise_nofile(struct serve *serve) {
-        struct rlimit given, wanted;
-        bool raised;
-
-        if (getrlimit(RLIMIT_NOFILE, &given) < 0)
-                return err_raise(-errno);
-        wanted = (struct rlimit){.rlim_cur = given.rlim_max, .rlim_max = given.rlim_max};
-        raised = given.rlim_cur != given.rlim_max && setrlimit(RLIMIT_NOFILE, &wanted) == 0;
-        if (serve->options->systemd && given.rlim_cur > FD_SETSIZE)
-                given.rlim_cur = FD_SETSIZE;
-        else if (!raised)
-                return 0;
-        return plan_add_rlimit(&serve->plan, RLIMIT_NOFILE, &given);
-}
-
-static int serve_make_plan(struct serve *serve) {
-        const struct options *options = serve->options;
-        struct launch_plan *plan = &serve->plan;
-        int r = 0;
-
-        for (char **word = options->command; *word && r == 0; word++)
-                r = plan_words_add_borrowed(&plan->argv, *word);
-        for (size_t i = 0; i < serve->program.env.count && r == 0; i++)
-                r = plan_words_add_borrowed(&plan->env, serve->program.env.items[i]);
-        if (r == 0)
-                r = serve_raise_nofile(serve);
-        plan->path = take_ptr(serve->program.path);
-        plan->creds = serve->program.creds;
-        serve->program.creds = CREDS_NULL;
-        /* To a worker nobody comes any more when we are gone. */
-        if (options->workers > 0)
-                plan->death_signal = SIGTERM;
-        if (options->systemd) {
-                /* As there: part of our group, and gone when we are. It knows no LISTEN_PIDFDID. */
-                plan->new_session = false;
-                plan->death_signal = SIGTERM;
-                if (r == 0 && !options->stdio)
-                        r = plan_words_add(&plan->env, "LISTEN_PID=${pid}", true);
-        } else {
-                plan->listen_pid = !options->stdio;
-        }
-        return r;
 }
 
 static int serve_init(struct serve *serve) {
@@ -122,7 +80,7 @@ static int serve_init(struct serve *serve) {
         /* It may be mounted or installed later. */
         if (!serve->program.path)
                 program_say_failure(&serve->program, program_find(&serve->program));
-        r = serve_make_plan(serve);
+        r = makeplan(serve->options, &serve->program, &serve->plan);
         if (r == 0)
                 r = launcher_new(SANITIZED ? LAUNCH_VFORK : LAUNCH_BESIDE, &serve->launcher);
         if (r == 0)
@@ -131,6 +89,9 @@ static int serve_init(struct serve *serve) {
                 r = workers_init(&serve->workers, serve->options->workers);
         if (r == 0)
                 r = fd_cloexec_from(STDERR_FILENO + 1);
+        if (r == 0)
+                r = spares_init(&serve->spares, serve->options->spare, &serve->plan, serve->launcher);
+        serve->spares.stdio = serve->options->stdio;
         if (r == 0)
                 return 0;
         say_error("cannot start: %s", err_text(r));
@@ -164,13 +125,14 @@ static void serve_say_start(struct serve *serve, pid_t pid) {
 }
 
 /* One that serves the connection, or a worker. Returns 0, or a negative errno when there is no process. */
-static int serve_launch(struct serve *serve, struct launched *ret) {
+static int serve_launch(struct serve *serve, struct child *ret) {
         struct connection *connection = &serve->held;
         bool is_worker = serve->options->workers > 0;
         const struct launch_fd stdio[] = {{connection->fd, 0}, {connection->fd, 1}};
         const struct launch_fd fds[] = {{is_worker ? serve->workers.queue.read_fd : connection->fd, INHERIT_FIRST_FD}};
         struct launch_request request = {.plan = &serve->plan};
         struct connenv env;
+        struct spare spare;
         int r;
 
         if (!serve->plan.path) {
@@ -187,9 +149,15 @@ static int serve_launch(struct serve *serve, struct launched *ret) {
                 request.env = env.items;
                 request.env_count = env.count;
         }
+        request.remote_addr = request.remote_port = "";
+        if (spares_give(&serve->spares, &request, connection->fd, &spare)) {
+                ret->launched = spare.launched;
+                ret->spare_link = spare.link;
+                return 0;
+        }
         request.fds = serve->options->stdio ? stdio : fds;
         request.fd_count = serve->options->stdio ? LENGTH_OF(stdio) : LENGTH_OF(fds);
-        return launcher_start(serve->launcher, &request, ret);
+        return launcher_start(serve->launcher, &request, &ret->launched);
 }
 
 /* What counts as one source: an address, or the IPv6 network that one customer has. */
@@ -210,11 +178,11 @@ static void serve_keep_workers(struct serve *serve) {
         int r = 0;
 
         while (r == 0 && serve_lacks_workers(serve) && clock_monotonic() >= serve->workers.restart_at) {
-                struct child child = {.started_at = clock_monotonic()};
+                struct child child = {.started_at = clock_monotonic(), .spare_link = -EBADF};
 
                 r = children_reserve(&serve->children);
                 if (r == 0)
-                        r = serve_launch(serve, &child.launched);
+                        r = serve_launch(serve, &child);
                 if (r < 0) {
                         if (shortage_is(r))
                                 shortage_begin(&serve->shortage, r);
@@ -275,7 +243,7 @@ static void serve_pass(struct serve *serve) {
 
 /* Starts a process for the connection that is held, or goes on holding it. */
 static void serve_start(struct serve *serve) {
-        struct child child = {0};
+        struct child child = {.spare_link = -EBADF};
         int r;
 
         if (serve->options->workers > 0) {
@@ -284,7 +252,7 @@ static void serve_start(struct serve *serve) {
         }
         r = children_reserve(&serve->children);
         if (r == 0)
-                r = serve_launch(serve, &child.launched);
+                r = serve_launch(serve, &child);
         if (shortage_is(r)) {
                 shortage_begin(&serve->shortage, r);
                 return;
@@ -344,14 +312,20 @@ static void serve_on_traffic(struct serve *serve, int at) {
 static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
         struct launch_failure failure;
         struct child child;
+        bool failed;
 
+        if (spares_remove(&serve->spares, info->si_pid))
+                return;
         /* Somebody else's orphan. */
         if (!children_remove(&serve->children, info->si_pid, &child))
                 return;
         shortage_retry(&serve->shortage);
         if (serve->options->workers > 0)
                 workers_note_end(&serve->workers, child.started_at);
-        if (launcher_failure(serve->launcher, &child.launched, &failure)) {
+        failed = launcher_failure(serve->launcher, &child.launched, &failure) ||
+                 (child.spare_link >= 0 && spare_failure(child.spare_link, &failure));
+        fd_close(child.spare_link);
+        if (failed) {
                 if (failure.stage == CHILD_STAGE_EXEC)
                         serve_say_failure(serve, -failure.error);
                 else if (failure.stage != CHILD_STAGE_DEATH_SIGNAL)
@@ -370,7 +344,7 @@ static void serve_reap(struct serve *serve) {
                 siginfo_t info = {0};
 
                 /* Without children of ours there is nobody to ask for, but for what is orphaned to init. */
-                if (serve->children.count == 0 && !serve->is_init)
+                if (serve->children.count + serve->spares.count == 0 && !serve->is_init)
                         return;
                 if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                         return;
@@ -438,6 +412,15 @@ static bool serve_goes_on(struct serve *serve) {
                (serve->options->workers > 0 && serve->state == SERVE_DRAINING && workers_waiting(&serve->workers) > 0);
 }
 
+/* How long until one is to be made. */
+static usec_t serve_spares_timeout(const struct serve *serve) {
+        usec_t now = clock_monotonic();
+
+        if (serve->spares.due == USEC_INFINITY)
+                return USEC_INFINITY;
+        return serve->spares.due > now ? serve->spares.due - now : 0;
+}
+
 /* One round: a connection for each socket that has one, so that none waits for another. */
 static int serve_once(struct serve *serve) {
         usec_t timeout = USEC_INFINITY;
@@ -452,6 +435,8 @@ static int serve_once(struct serve *serve) {
         }
         if (serve->options->workers > 0)
                 timeout = MIN_OF(timeout, serve_workers_timeout(serve));
+        spares_fill(&serve->spares);
+        timeout = MIN_OF(timeout, serve_spares_timeout(serve));
         r = poller_wait(&serve->poller, !waiting && serve_may_accept(serve), timeout);
         if (r < 0)
                 return r;
@@ -476,6 +461,7 @@ int serve(const struct options *options) {
                 .options = options,
                 .is_init = getpid() == 1,
                 .poller = POLLER_NULL,
+                .spares = SPARES_NULL,
                 .plan = PLAN_NULL,
                 .held = {.fd = -EBADF},
                 .workers = WORKERS_NULL,

@@ -105,7 +105,7 @@ part 'for programs' => sub {
         is($status, 0, 'status --json');
         is_deeply([map { $_->{name} } @$all], ['echo', 'srv', 'srv/2', 'missing'], 'all services and workers');
         my @brief = sort qw(name service worker description state since until reason status_text outdated listen names process_count main_pid watchdog
-                stored_descriptors connections accepted datagrams
+                spare_processes stored_descriptors connections accepted datagrams
                 ended failed starts restarts refused_count refused last_exit);
         is_deeply([sort keys %{ $all->[0] }], \@brief, 'the keys');
         cmp_ok(abs($all->[0]{since} - time), '<', 60, 'since is seconds since the epoch');

@@ -83,6 +83,7 @@ workers.max                 23-pass.t
 workers.spare               23-pass.t
 workers.max_age             23-pass.t
 workers.max_requests        23-pass.t
+spare                       27-spare.t
 idle_stop                   67-idle-stop.t
 claim                       72-claim.t
 stop_signal                 12-sections.t

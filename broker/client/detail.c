@@ -104,6 +104,14 @@ static void add_server(struct buf *out, const struct service_view *service) {
         }
 }
 
+static void add_spares(struct buf *out, const struct service_view *service) {
+        if (service->spares == 0)
+                return;
+        add_label(out, "Spare");
+        buf_printf(out, "%u process%s wait%s for a connection\n", service->spares, service->spares == 1 ? "" : "es",
+                   service->spares == 1 ? "s" : "");
+}
+
 static void add_counters(struct buf *out, const struct service_view *service, bool utf8) {
         add_label(out, "Connections");
         buf_printf(out, "%u now, %llu accepted, %llu failed\n", service->connections,
@@ -221,6 +229,7 @@ void show_detail(const struct view *view, const struct terminal *terminal, struc
                 add_sockets(out, service, utf8);
                 add_server(out, service);
                 add_processes(out, service, utf8);
+                add_spares(out, service);
                 add_counters(out, service, utf8);
                 add_counts(out, "Requests", &service->requests, "", utf8);
                 add_counts(out, "Workers", &service->workers, "", utf8);

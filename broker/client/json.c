@@ -89,6 +89,7 @@ static json_t *service_of(const struct service_view *service, bool full) {
         json_object_set_new(object, "process_count", integer(service->process_count));
         json_object_set_new(object, "main_pid", service->main_pid > 0 ? integer(service->main_pid) : json_null());
         json_object_set_new(object, "watchdog", service->watchdog > 0 ? seconds(service->watchdog) : json_null());
+        json_object_set_new(object, "spare_processes", integer(service->spares));
         json_object_set_new(object, "stored_descriptors", integer(service->stored));
         json_object_set_new(object, "connections", integer(service->connections));
         json_object_set_new(object, "accepted", integer(service->accepted));

@@ -117,6 +117,7 @@ static const struct field fields[] = {
         {"ProcessCount", "u", FIELD(process_count), NULL},
         {"MainPid", "u", FIELD(main_pid), NULL},
         {"Watchdog", "t", FIELD(watchdog), NULL},
+        {"SpareProcesses", "u", FIELD(spares), NULL},
         {"StoredDescriptors", "u", FIELD(stored), NULL},
         {"Connections", "u", FIELD(connections), NULL},
         {"Accepted", "t", FIELD(accepted), NULL},

@@ -40,7 +40,7 @@ struct view_histogram {
 /* Texts and histograms are borrowed from the message. */
 struct service_view {
         const char *name, *service, *description, *state, *reason, *status_text, *last_exit;
-        uint32_t worker, process_count, main_pid, stored, connections;
+        uint32_t worker, process_count, main_pid, spares, stored, connections;
         int outdated;
         uint64_t since, until, watchdog, accepted, datagrams, ended, failed, starts, restarts, refused_count;
         struct strlist listen;

@@ -318,6 +318,7 @@ void check_service(struct decoder *dec, struct record *record) {
         check_output(dec, record, SERVICE_STDOUT);
         check_fd_store(dec, record);
         check_restart(dec, record);
+        check_spare(dec, record);
         check_workers(dec, record);
         check_idle_stop(dec, record);
         check_admission(dec, record);

@@ -34,6 +34,7 @@ void check_sensor(struct decoder *dec, struct record *record);
 void check_admission(struct decoder *dec, struct record *record);
 void check_placeholders(struct decoder *dec, struct record *record);
 void check_variables(struct decoder *dec, struct record *record);
+void check_spare(struct decoder *dec, struct record *record);
 void check_workers(struct decoder *dec, struct record *record);
 
 /* A place in a service. */

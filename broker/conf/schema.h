@@ -58,6 +58,7 @@ enum key_scope {
         SCOPE_HELD,       /* proxy, builtin or handoff: request: the broker itself has the connections */
         SCOPE_AWAITED,    /* wait: yes, or proxy: something has to get ready */
         SCOPE_WORKERS,    /* wait: yes, or a pool: handoff: pass or request */
+        SCOPE_SPAWN,      /* a program for each connection */
         SCOPE_STDOUT,     /* those that do not get the socket as stdout */
         SCOPE_N,
 };
@@ -87,6 +88,7 @@ enum service_key {
         SERVICE_NON_BLOCKING,
         SERVICE_MAIN,
         SERVICE_CLAIM,
+        SERVICE_SPARE,
         SERVICE_WORKERS,
         SERVICE_REQUEST,
         SERVICE_READY,

@@ -316,6 +316,19 @@ static const struct key activation_keys[] = {
                 .example = "[nobody, 1000]",
         },
         {
+                .name = "spare",
+                .id = SERVICE_SPARE,
+                .type = &type_integer,
+                .offset = FIELD(spare),
+                .scope = SCOPE_SPAWN,
+                .visible = true,
+                .max = 1024,
+                .fallback = "0",
+                .meaning = "How many processes stand ready for the next connections, with all done that does not "
+                           "depend on them, but for executing the program.",
+                .example = "8",
+        },
+        {
                 .name = "workers",
                 .id = SERVICE_WORKERS,
                 .type = &type_workers,

@@ -62,6 +62,7 @@ bool key_is_for_sensors(const struct key *key) {
         case SERVICE_RESTART_DELAY:
         case SERVICE_RESTART_DELAY_MAX:
         case SERVICE_KILL_MODE:
+        case SERVICE_SPARE:
         case SERVICE_MAX_RUNTIME:
         case SERVICE_INSTANCES:
         case SERVICE_PER_SOURCE:
@@ -107,6 +108,8 @@ bool key_applies(const struct key *key, const struct service_def *def) {
                 return def->proxy || def->builtin != BUILTIN_NONE || def->handoff == HANDOFF_REQUEST;
         case SCOPE_AWAITED:
                 return def->wait || def->proxy;
+        case SCOPE_SPAWN:
+                return !def->wait && !def->proxy && def->builtin == BUILTIN_NONE && !service_def_is_pool(def);
         case SCOPE_STDOUT:
                 return has_own_stdout(def);
         default:
@@ -129,6 +132,7 @@ const char *key_scope_text(enum key_scope scope) {
                 [SCOPE_HELD] = "services that relay to a target (proxy), that the broker answers itself (builtin), or "
                                "whose workers answer requests (handoff: request)",
                 [SCOPE_AWAITED] = "servers (wait: yes), and services that relay to a target (proxy)",
+                [SCOPE_SPAWN] = "programs that serve one connection each (wait: no)",
                 [SCOPE_STDOUT] = "programs that do not have the socket as their stdout (handoff: fds or pass)",
         };
 

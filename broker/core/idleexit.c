@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #define POLL_MAX 64
+#define SPARES_END (100 * USEC_PER_MSEC) /* killed processes are gone by then */
 #define ACCURACY_MAX (250 * USEC_PER_MSEC)
 
 /* Whether any socket of SERVICE has something that was not taken yet. */
@@ -48,10 +49,11 @@ static bool has_children(void) {
         return waitid(P_ALL, 0, &(siginfo_t){.si_pid = 0}, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+/* But for children. */
 static bool anything_lives(const struct manager *manager) {
         const struct service *service;
 
-        if (has_children() || !list_is_empty(&manager->leaving) || !list_is_empty(&manager->lingering.ports) ||
+        if (!list_is_empty(&manager->leaving) || !list_is_empty(&manager->lingering.ports) ||
             manager->headers.count > 0 || manager->partings.count > 0)
                 return true;
         list_for_each(service, (struct list *)&manager->services, link)
@@ -68,11 +70,45 @@ static void arm(struct manager *manager, usec_t at) {
         sd_event_source_set_enabled(manager->idleexit.timer, SD_EVENT_ONESHOT);
 }
 
+/* Spares nobody has used keep nobody here; but the kernel does not tell them from other children. Returns whether
+ * there were any: they are replaced by the next connection, or spares_wake(). */
+static bool spares_end(struct manager *manager) {
+        const struct service *service;
+        bool any = false;
+
+        list_for_each(service, &manager->services, link) {
+                struct handoff *handoff = service->program ? service->program->handoff : NULL;
+
+                if (!handoff || handoff->spare_count == 0)
+                        continue;
+                handoff_stop(handoff);
+                any = true;
+        }
+        return any;
+}
+
+static void spares_wake(struct manager *manager) {
+        const struct service *service;
+
+        list_for_each(service, &manager->services, link)
+                if (service->state == SERVICE_LISTENING && service->program)
+                        handoff_on_listening(service->program->handoff);
+}
+
 static int on_timer(sd_event_source *source UNUSED, uint64_t fired_at UNUSED, void *userdata) {
         struct manager *manager = userdata;
         usec_t now = clock_monotonic();
+        bool alone = manager->idleexit.alone, lives = anything_lives(manager);
 
-        if (anything_lives(manager)) {
+        manager->idleexit.alone = false;
+        if (!lives && !alone && manager->idleexit.since + manager->broker.idle_exit <= now && spares_end(manager)) {
+                manager->idleexit.alone = true;
+                arm(manager, now + SPARES_END);
+                return 0;
+        }
+        if (lives || has_children()) {
+                if (alone)
+                        spares_wake(manager);
                 log_debug("something is alive, idle_exit begins anew");
                 manager->idleexit.since = now;
         }

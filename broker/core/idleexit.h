@@ -3,12 +3,14 @@
 
 #include "base/defs.h"
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 struct manager;
 
 struct idleexit {
         sd_event_source *timer;
+        bool alone;   /* spares were ended to see whether there is anything else */
         usec_t since; /* the last sign of life, monotonic */
 };
 

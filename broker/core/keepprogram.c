@@ -7,6 +7,7 @@
 #include "core/keep.h"
 #include "handoff/timer.h"
 
+#include <errno.h>
 #include <string.h>
 
 const char *const process_reason_names[PROCESS_REASON_N] = {
@@ -74,6 +75,8 @@ static void process_save(const struct process *process, struct state_out out) {
         state_put_fd(out, "pidfd", process->launched.pidfd);
         state_put_integer(out, "group", process->group);
         state_put_fd(out, "group_pidfd", process->group_pidfd);
+        if (process->spare_link >= 0)
+                state_put_fd(out, "spare_link", process->spare_link);
         state_put_usec(out, "started_at", process->started_at);
         state_put_usec(out, "timer_at", timer_due(process->timer));
         state_put_name(out, "reason", process_reason_names, PROCESS_REASON_N, process->reason);
@@ -96,6 +99,7 @@ static void process_restore_in(struct program *program, struct state_in in) {
                 .launched = {.pid = (pid_t)state_get_integer(in, "pid", -1), .pidfd = state_take_fd(in, "pidfd")},
                 .group = (pid_t)state_get_integer(in, "group", -1),
                 .group_pidfd = state_take_fd(in, "group_pidfd"),
+                .spare_link = state_has(in, "spare_link") ? state_take_fd(in, "spare_link") : -EBADF,
                 .started_at = state_get_usec(in, "started_at"),
                 .reason = state_get_name(in, "reason", process_reason_names, PROCESS_REASON_N, PROCESS_ENDED),
                 .killed = state_get_flag(in, "killed"),

@@ -256,7 +256,9 @@ static enum handoff_type type_of(const struct service_def *def) {
                 return HANDOFF_TYPE_BUILTIN;
         if (service_def_is_pool(def))
                 return def->handoff == HANDOFF_PASS ? HANDOFF_TYPE_PASS : HANDOFF_TYPE_REQUEST;
-        return def->proxy ? HANDOFF_TYPE_RELAY : HANDOFF_TYPE_SPAWN;
+        if (def->proxy)
+                return HANDOFF_TYPE_RELAY;
+        return def->spare > 0 ? HANDOFF_TYPE_SPARES : HANDOFF_TYPE_SPAWN;
 }
 
 static int open_handoff(struct program *program, const struct program_request *request, enum handoff_type type) {
@@ -265,6 +267,7 @@ static int open_handoff(struct program *program, const struct program_request *r
                 .host = request->host,
                 .plan = &program->plan,
                 .policy = policy_of(def),
+                .spares = (unsigned)def->spare,
                 .stdio = def->handoff == HANDOFF_STDIO,
                 .non_blocking = def->non_blocking,
                 .stdout_fd = HANDOFF_FD_INHERIT,

@@ -16,6 +16,7 @@
 #include "core/record.h"
 #include "core/servicefsm.h"
 #include "core/shortage.h"
+#include "core/sparelog.h"
 #include "core/tcpmux.h"
 
 #include <assert.h>
@@ -114,6 +115,8 @@ void service_on_traffic(struct service *service) {
 int service_watch_ports(struct service *service, bool on) {
         int result = 0;
 
+        if (on && service->program)
+                handoff_on_listening(service->program->handoff);
         for (size_t i = 0; i < service->port_count; i++) {
                 int r = port_watch(service->ports[i], on);
 
@@ -441,6 +444,8 @@ const struct handoff_events service_handoff_events = {
         .ending = on_ending,
         .ended = on_ended,
         .finished = on_finished,
+        .spare_ended = sparelog_ended,
+        .spare_failed = sparelog_failed,
         .answered = on_answered,
         .prepare = on_prepare,
         .describe = describe,

@@ -193,6 +193,7 @@ bool service_snapshot_take(const struct service *service, bool with_processes, s
                 .watchdog = USEC_INFINITY,
                 .stored = service->fdstore ? service->fdstore->count : 0,
                 .process_count = service_process_count(service),
+                .spares = service->program ? service->program->handoff->spare_count : 0,
                 .connections = service->admission.limits.taken,
                 .counters = service->counters,
                 .outdated = service->outdated,

@@ -32,6 +32,7 @@ struct service_snapshot {
         size_t process_count;
         pid_t main_pid;       /* of its server; 0: none */
         usec_t watchdog;      /* its server is to speak once in this time; USEC_INFINITY: it need not */
+        size_t spares;        /* processes that wait for a connection, not among process_count */
         size_t stored;        /* descriptors that its servers have stored */
         uint32_t connections; /* that have a place now */
         struct service_counters counters;

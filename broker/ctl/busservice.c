@@ -99,6 +99,10 @@ static int append_watchdog(sd_bus_message *message, const struct service_snapsho
         return sd_bus_message_append(message, "t", snapshot->watchdog == USEC_INFINITY ? 0 : snapshot->watchdog);
 }
 
+static int append_spares(sd_bus_message *message, const struct service_snapshot *snapshot) {
+        return sd_bus_message_append(message, "u", (uint32_t)snapshot->spares);
+}
+
 static int append_stored(sd_bus_message *message, const struct service_snapshot *snapshot) {
         return sd_bus_message_append(message, "u", (uint32_t)snapshot->stored);
 }
@@ -246,6 +250,7 @@ static int append_request_latency(sd_bus_message *message, const struct service_
         X("Listen", "as", append_listen, false)                                                                        \
         X("Names", "as", append_names, false)                                                                          \
         X("ProcessCount", "u", append_process_count, false)                                                            \
+        X("SpareProcesses", "u", append_spares, false)                                                                 \
         X("MainPid", "u", append_main_pid, false)                                                                      \
         X("Watchdog", "t", append_watchdog, false)                                                                     \
         X("StoredDescriptors", "u", append_stored, false)                                                              \

@@ -25,6 +25,12 @@ static void write_datagrams(struct writer *w, const struct metric *metric, const
                 samples_add(w, metric, service, NULL, service->counters.datagrams);
 }
 
+/* Of those alone that keep some ready. */
+static void write_spares(struct writer *w, const struct metric *metric, const struct service *service) {
+        if (service->def->spare > 0)
+                samples_add(w, metric, service, NULL, service->program ? service->program->handoff->spare_count : 0);
+}
+
 static void write_active(struct writer *w, const struct metric *metric, const struct service *service) {
         if (service_accepts(service))
                 samples_add(w, metric, service, NULL, service->admission.limits.taken);
@@ -286,6 +292,12 @@ static const struct metric metrics[] = {
                 .type = METRIC_GAUGE,
                 .help = "Connections that have a place now.",
                 .of_service = write_active,
+        },
+        {
+                .name = "sockbroker_spare_processes",
+                .type = METRIC_GAUGE,
+                .help = "Processes that stand ready for a connection.",
+                .of_service = write_spares,
         },
         {
                 .name = "sockbroker_connections_ended",

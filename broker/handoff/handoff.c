@@ -9,12 +9,14 @@ const char *const handoff_type_names[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = "listeners", [HANDOFF_TYPE_SPAWN] = "spawn",
         [HANDOFF_TYPE_RELAY] = "relay",         [HANDOFF_TYPE_BUILTIN] = "builtin",
         [HANDOFF_TYPE_PASS] = "pass",           [HANDOFF_TYPE_REQUEST] = "request",
+        [HANDOFF_TYPE_SPARES] = "spares",
 };
 
 static const struct handoff_ops *const ways[HANDOFF_TYPE_N] = {
         [HANDOFF_TYPE_LISTENERS] = &listeners_ops, [HANDOFF_TYPE_SPAWN] = &spawn_ops,
         [HANDOFF_TYPE_RELAY] = &relay_ops,         [HANDOFF_TYPE_BUILTIN] = &builtin_ops,
         [HANDOFF_TYPE_PASS] = &pass_ops,           [HANDOFF_TYPE_REQUEST] = &request_ops,
+        [HANDOFF_TYPE_SPARES] = &spares_ops,
 };
 
 int handoff_open(enum handoff_type type, const struct handoff_setup *setup, struct handoff **ret) {
@@ -57,15 +59,28 @@ bool handoff_owns(const struct process *process) {
         return process->on_end == on_process_end;
 }
 
-int handoff_start_process(struct handoff *handoff, const struct launch_request *request,
-                          struct connection *connection) {
-        const struct process_order order = {
+static struct process_order order_of(struct handoff *handoff, const struct launch_request *request) {
+        return (struct process_order){
                 .request = request,
                 .policy = handoff->setup.policy,
                 .on_ending = on_process_ending,
                 .on_end = on_process_end,
                 .userdata = handoff,
         };
+}
+
+/* With its connection, if it has one. */
+static void add_process(struct handoff *handoff, struct process *process) {
+        list_append(&handoff->processes, &process->link);
+        handoff->process_count++;
+        if (process->connection)
+                connection_close(process->connection);
+        handoff->setup.events->started(handoff->setup.userdata, handoff, process);
+}
+
+int handoff_start_process(struct handoff *handoff, const struct launch_request *request,
+                          struct connection *connection) {
+        const struct process_order order = order_of(handoff, request);
         struct process *process;
         int r;
 
@@ -73,12 +88,15 @@ int handoff_start_process(struct handoff *handoff, const struct launch_request *
         if (r < 0)
                 return r;
         process->connection = connection;
-        list_append(&handoff->processes, &process->link);
-        handoff->process_count++;
-        if (connection)
-                connection_close(connection);
-        handoff->setup.events->started(handoff->setup.userdata, handoff, process);
+        add_process(handoff, process);
         return 0;
+}
+
+void handoff_assign_process(struct handoff *handoff, struct process *process, struct connection *connection) {
+        const struct process_order order = order_of(handoff, NULL);
+
+        process_assign(process, &order, connection);
+        add_process(handoff, process);
 }
 
 int handoff_restore_process(struct handoff *handoff, const struct process *like, usec_t timer_at) {
@@ -100,6 +118,11 @@ int handoff_restore_process(struct handoff *handoff, const struct process *like,
 void handoff_boot(struct handoff *handoff) {
         if (handoff->ops->boot)
                 handoff->ops->boot(handoff);
+}
+
+void handoff_on_listening(struct handoff *handoff) {
+        if (handoff->ops->on_listening)
+                handoff->ops->on_listening(handoff);
 }
 
 void handoff_retire(struct handoff *handoff, enum handoff_retirement how) {

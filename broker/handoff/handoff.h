@@ -21,6 +21,7 @@ enum handoff_type {
         HANDOFF_TYPE_BUILTIN,   /* the broker answers itself; builtins.c */
         HANDOFF_TYPE_PASS,      /* accepted connections to workers, by a queue that they share; pass.c */
         HANDOFF_TYPE_REQUEST,   /* requests of accepted connections to workers; requests.c */
+        HANDOFF_TYPE_SPARES,    /* one process per accepted connection, made before it comes; spares.c */
         HANDOFF_TYPE_N,
 };
 
@@ -83,8 +84,12 @@ struct handoff_events {
          * ended, the handoff may be closed by the callee when it is busy no more. */
         void (*finished)(void *userdata, struct handoff *handoff, struct connection *own_connection,
                          const struct handoff_finish *finish);
-        /* Before a way starts a server of its own accord, AGAIN where one has ended by itself: 0; -EBUSY while another
-         * one is in its place, which is asked again; or another negative errno. */
+        /* A process kept ready has ended before it had a connection, by itself. */
+        void (*spare_ended)(void *userdata, struct handoff *handoff, const struct process_end *end);
+        /* None can be made for now: a negative errno. Said once, until one was used. */
+        void (*spare_failed)(void *userdata, struct handoff *handoff, int error);
+        /* Before a way starts a server or makes a process ready of its own accord, AGAIN where one has ended by itself:
+         * 0; -EBUSY while another one is in its place, which is asked again; or another negative errno. */
         int (*prepare)(void *userdata, struct handoff *handoff, bool again);
         /* A client has asked what only the callee knows: says it, line ends included, whether all is well, or which
          * services there are, as the kind of the built-in is. */
@@ -173,6 +178,7 @@ struct handoff_setup {
         struct process_host *host;
         const struct launch_plan *plan;
         struct process_policy policy;
+        unsigned spares;   /* processes to keep ready, for HANDOFF_TYPE_SPARES */
         bool stdio;        /* the socket as fds 0 and 1, not as 3 and up */
         bool non_blocking; /* listening sockets are handed over with O_NONBLOCK */
         /* A server has the listening sockets already, and goes on: they stay as it has made them. One that waits for
@@ -227,6 +233,7 @@ struct handoff_ops {
         size_t size; /* of the way's own struct, which begins with struct handoff; 0: it has none */
         int (*open)(struct handoff *handoff);
         void (*boot)(struct handoff *handoff);
+        void (*on_listening)(struct handoff *handoff);
         void (*on_process_end)(struct handoff *handoff, const struct process_end *end); /* before events->ended */
         void (*on_policy)(struct handoff *handoff);
         void (*retire)(struct handoff *handoff, enum handoff_retirement how);
@@ -247,6 +254,7 @@ struct handoff {
         struct list processes;
         size_t process_count;
         size_t connection_count; /* of connections without a process */
+        size_t spare_count;      /* of processes that wait for a connection; they keep nobody busy */
 };
 
 static inline bool handoff_is_busy(const struct handoff *handoff) {
@@ -262,6 +270,9 @@ int handoff_restore_process(struct handoff *handoff, const struct process *like,
 
 /* start: boot, for ways that start servers of their own accord. May be called again: only the first call counts. */
 void handoff_boot(struct handoff *handoff);
+
+/* Connections may come from now on. May be called again at any time. */
+void handoff_on_listening(struct handoff *handoff);
 
 /* No further connections come: what remains is to end. */
 void handoff_retire(struct handoff *handoff, enum handoff_retirement how);
@@ -300,9 +311,13 @@ struct handoff *handoff_close(struct handoff *handoff);
 /* For the ways themselves: starts a process of REQUEST, which serves CONNECTION or nothing, and reports it. */
 int handoff_start_process(struct handoff *handoff, const struct launch_request *request, struct connection *connection);
 
+/* The same for a process that was kept ready and has just been given CONNECTION. */
+void handoff_assign_process(struct handoff *handoff, struct process *process, struct connection *connection);
+
 extern const struct handoff_ops listeners_ops;
 extern const struct handoff_ops spawn_ops;
 extern const struct handoff_ops relay_ops;
 extern const struct handoff_ops builtin_ops;
 extern const struct handoff_ops pass_ops;
 extern const struct handoff_ops request_ops;
+extern const struct handoff_ops spares_ops;

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "handoff/datagrams.h"
 #include "proc/pidfd.h"
+#include "proc/spare.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,10 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define IDLE_MAX 256 /* process objects kept for later; more connections at once allocate */
+#define END_PATIENCE 100 /* milliseconds that a killed process may take to end when the broker does */
+#define IDLE_MAX 256     /* process objects kept for later; more connections at once allocate */
 
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd) {
-        *host = (struct process_host){.event = event, .launcher = launcher, .null_fd = null_fd};
+        *host = (struct process_host){.event = event, .launcher = launcher, .null_fd = null_fd, .spare_image = -EBADF};
         list_init(&host->idle);
         list_init(&host->running);
         pipes_init(&host->pipes);
@@ -53,6 +55,13 @@ void process_host_deinit(struct process_host *host) {
         list_for_each(process, &host->idle, link)
                 process_free(process);
         host->idle_count = 0;
+        /* Spares that nobody wanted any more, on their way to their end: so that init need not wait for them. */
+        list_for_each(process, &host->running, host_link) {
+                poll(&(struct pollfd){.fd = process->launched.pidfd, .events = POLLIN}, 1, END_PATIENCE);
+                waitid(P_PIDFD, (id_t)process->launched.pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
+                process_abandon(process);
+        }
+        host->spare_image = fd_close(host->spare_image);
         pipes_deinit(&host->pipes);
         host->datagrams = datagrams_free(host->datagrams);
         remains_deinit(&host->remains);
@@ -144,6 +153,7 @@ static int process_on_exit(sd_event_source *source UNUSED, int fd UNUSED, uint32
         end.launch_failed = process->launch_failed;
         end.failure = process->failure;
         unwatch(process);
+        process->spare_link = fd_close(process->spare_link);
         process_leave_remains(process);
         if (process->timer)
                 sd_event_source_set_enabled(process->timer, SD_EVENT_OFF);
@@ -199,6 +209,7 @@ static int process_new(struct process_host *host, struct process **ret) {
         process->host = host;
         process->launched.pidfd = -EBADF;
         process->group_pidfd = -EBADF;
+        process->spare_link = -EBADF;
         *ret = process;
         return 0;
 }
@@ -243,22 +254,27 @@ int process_start(struct process_host *host, const struct process_order *order, 
         list_append(&host->running, &process->host_link);
         process->group = process->launched.pid;
         process->group_pidfd = -EBADF;
-        process->connection = NULL;
-        process->policy = order->policy;
-        process->started_at = clock_monotonic();
+        process->spare_link = -EBADF;
         process->reason = PROCESS_ENDED;
         process->killed = false;
-        process->on_ending = order->on_ending;
-        process->on_end = order->on_end;
-        process->userdata = order->userdata;
         process->end = NULL;
         process->launch_failed = false;
-        process_arm_timer(process, order->policy.max_runtime);
+        process_assign(process, order, NULL);
         /* It runs, and may have read of its connection: where memory or epoll watches are short its end is found by
          * process_end_unwatched(). */
         process->watch_error = process_watch(process);
         *ret = process;
         return 0;
+}
+
+void process_assign(struct process *process, const struct process_order *order, struct connection *connection) {
+        process->connection = connection;
+        process->policy = order->policy;
+        process->started_at = clock_monotonic();
+        process->on_ending = order->on_ending;
+        process->on_end = order->on_end;
+        process->userdata = order->userdata;
+        process_arm_timer(process, order->policy.max_runtime);
 }
 
 int process_restore(struct process_host *host, const struct process *like, usec_t timer_at, struct process **ret) {
@@ -281,7 +297,7 @@ int process_restore(struct process_host *host, const struct process *like, usec_
         launcher_disown(&process->launched);
         r = process_watch(process);
         if (r < 0) {
-                process->launched.pidfd = process->group_pidfd = -EBADF;
+                process->launched.pidfd = process->group_pidfd = process->spare_link = -EBADF;
                 process_retire(process);
                 return r;
         }
@@ -296,6 +312,8 @@ void process_note_failure(struct process *process) {
         if (!process->launch_failed)
                 process->launch_failed =
                         launcher_failure(process->host->launcher, &process->launched, &process->failure);
+        if (!process->launch_failed && process->spare_link >= 0)
+                process->launch_failed = spare_failure(process->spare_link, &process->failure);
 }
 
 /* Its main process has changed: that one, with the group it leads, and the group of the one we started. A number is
@@ -395,5 +413,6 @@ void process_abandon(struct process *process) {
         unwatch(process);
         fd_close(process->launched.pidfd);
         fd_close(process->group_pidfd);
+        fd_close(process->spare_link);
         process_free(process);
 }

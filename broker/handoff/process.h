@@ -27,6 +27,7 @@ struct process_host {
         struct pipes pipes;          /* for whoever relays bytes */
         struct datagrams *datagrams; /* for whoever answers datagrams; NULL before the first */
         struct remains remains;      /* of groups whose leader has ended */
+        int spare_image;             /* what spares run while they wait; -EBADF before the first */
 };
 
 void process_host_init(struct process_host *host, sd_event *event, struct launcher *launcher, int null_fd);
@@ -62,6 +63,7 @@ struct process {
         struct launched launched;      /* of its main process, if that is another one than we started, too */
         pid_t group;                   /* of the process we started: its group, and its session */
         int group_pidfd;               /* of that, where its main process is another one; else -EBADF */
+        int spare_link;                /* to what was a spare (proc/spare.h), until it is over; else -EBADF */
         struct connection *connection; /* the one it serves; NULL for a server. Not touched here */
         struct process_policy policy;
         usec_t started_at; /* monotonic */
@@ -107,6 +109,9 @@ int process_start(struct process_host *host, const struct process_order *order, 
 /* For whoever reaps what has ended: PROCESS has. Where it could not be watched by its pidfd, for want of memory or of
  * epoll watches, that is dealt with here, as if it had been; PROCESS may be no more then. */
 void process_end_unwatched(struct process *process);
+
+/* A process that was kept ready serves CONNECTION from now on, as if ORDER had started it just now. */
+void process_assign(struct process *process, const struct process_order *order, struct connection *connection);
 
 /* Watches a process again that was started before the broker was upgraded. LIKE says what is to be known about it;
  * its pidfd and its connection belong to the new object, on success. TIMER_AT: when its timer is due; USEC_INFINITY

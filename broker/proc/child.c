@@ -112,6 +112,12 @@ IN_CHILD static void fill_numbers(struct child_order *order) {
         }
 }
 
+IN_CHILD static long become_program(struct child_order *order) {
+        if (order->image >= 0)
+                return RAWCALL_5(execveat, order->image, "", order->argv, order->envp, AT_EMPTY_PATH);
+        return RAWCALL_3(execve, order->plan->path, order->argv, order->envp);
+}
+
 IN_CHILD int child_main(void *userdata) {
         struct child_order *order = userdata;
         const uint64_t no_signals = 0;
@@ -129,5 +135,5 @@ IN_CHILD int child_main(void *userdata) {
                 child_fail(order->report, stage, r);
         CHILD_TRY(order, CHILD_STAGE_SIGNALS,
                   RAWCALL_4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, KERNEL_SIGSET_SIZE));
-        child_fail(order->report, CHILD_STAGE_EXEC, RAWCALL_3(execve, order->plan->path, order->argv, order->envp));
+        child_fail(order->report, CHILD_STAGE_EXEC, become_program(order));
 }

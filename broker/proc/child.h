@@ -37,6 +37,7 @@ struct child_order {
         const struct launch_plan *plan;
         char *const *argv;
         char *const *envp;
+        int image; /* what it becomes instead of the plan's program, a descriptor in its place; -1: nothing */
         struct launch_fd *fds; /* the child's own copy: it moves sources about */
         size_t fd_count;
         int shared_fds_up_to; /* the table is the parent's: leave it with 0 to this one; -1: it is a copy already */

@@ -66,6 +66,7 @@ struct launch_request {
         size_t env_count;
         const char *remote_addr; /* for ${remote_addr}; NULL: "" */
         const char *remote_port;
+        const char *spare_settings; /* it is a spare's (proc/spare.h); NULL: the program itself */
 };
 
 /* A started child. */

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/template.h"
+#include "proc/spareword.h"
 
 #include <errno.h>
 #include <string.h>
@@ -131,6 +132,23 @@ static char **slot_fill_env(struct slot *slot, const struct launch_request *requ
         return env;
 }
 
+/* What a spare is told, in front of the arguments of its program (proc/spareword.h). */
+static char **slot_add_settings(struct slot *slot, const struct launch_request *request, char **argv) {
+        const char *const words[] = {SPARE_NAME, request->spare_settings, request->plan->path};
+        size_t count = request->plan->argv.count;
+        char **items = slot_alloc(slot, (LENGTH_OF(words) + count + 1) * sizeof(*items));
+
+        if (slot->overflow)
+                return items;
+        for (size_t i = 0; i < LENGTH_OF(words); i++) {
+                size_t n = strlen(words[i]) + 1;
+
+                items[i] = memcpy(slot_alloc(slot, n), words[i], n);
+        }
+        memcpy(items + LENGTH_OF(words), argv, (count + 1) * sizeof(*items));
+        return items;
+}
+
 int slot_prepare(struct slot *slot, const struct launch_request *request, bool share_table, bool pidfdid) {
         struct child_order *order = &slot->order;
         int highest = 2;
@@ -146,5 +164,10 @@ int slot_prepare(struct slot *slot, const struct launch_request *request, bool s
         order->shared_fds_up_to = share_table && highest < SHARED_FD_MAX ? highest : -1;
         order->argv = slot_fill_words(slot, request, &request->plan->argv, 0);
         order->envp = slot_fill_env(slot, request, pidfdid);
+        order->image = -1;
+        if (request->spare_settings) {
+                order->argv = slot_add_settings(slot, request, (char **)order->argv);
+                order->image = SPARE_IMAGE_FD;
+        }
         return slot->overflow ? err_raise(-E2BIG) : 0;
 }
