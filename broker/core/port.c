@@ -20,6 +20,7 @@
 
 /* At most this many connections are taken from one port before the others have their turn. */
 #define BURST_MAX 16
+#define PATIENCE_MAX 64
 
 /* At most this many are taken from a port at once that is to be closed: as many as a queue has by default. */
 #define REST_MAX 4096
@@ -29,8 +30,9 @@
 #define PORT_FD_LOW 128
 #define PORT_FD_MIN 1024
 
-/* Accepts one connection at first, since asking again just to hear "none" is a system call for nothing; more and
- * more as long as there are more. */
+/* Accepts one connection at first, since asking again just to hear "none" is a system call for nothing; more and more
+ * as long as there are more. An attempt that brought no second one is not repeated before twice as many wake-ups have
+ * passed as before it. */
 static void port_accept_burst(struct port *port) {
         unsigned i;
 
@@ -41,11 +43,16 @@ static void port_accept_burst(struct port *port) {
                 int r = arrival_accept(port->service, port);
 
                 if (r != ACCEPT_OK) {
+                        port->patience = i > 1 ? 0 : (unsigned char)MIN_OF(port->patience * 2 + 1, PATIENCE_MAX);
+                        port->singles = port->patience;
                         port->burst = 1;
                         return;
                 }
         }
-        port->burst = MIN_OF(port->burst * 2, (unsigned)BURST_MAX);
+        if (port->singles > 0)
+                port->singles--;
+        else
+                port->burst = (unsigned char)MIN_OF(port->burst * 2, BURST_MAX);
 }
 
 static int port_on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {

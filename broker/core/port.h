@@ -30,9 +30,11 @@ struct port {
         size_t next_listen_index; /* the same in the definition that is being prepared */
         /* The address connections come in at, so that the kernel need not be asked each time; only as long as it is. */
         union sockaddr_any *bound;
-        socklen_t bound_size; /* of bound; 0 where it says less than the connection itself: all addresses */
-        sd_event_source *io;  /* disabled unless the service listens */
-        unsigned burst;       /* connections to accept at the next wake-up */
+        socklen_t bound_size;   /* of bound; 0 where it says less than the connection itself: all addresses */
+        sd_event_source *io;    /* disabled unless the service listens */
+        unsigned char burst;    /* connections to accept at the next wake-up */
+        unsigned char singles;  /* wake-ups before it grows */
+        unsigned char patience; /* what that was at first */
 };
 
 /* Opens or adopts the socket ADDR of DEF. INHERITED is NULL unless ADDR is an inherited one. Where the kernel is to
