@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/histogram.h"
-#include "core/answers.h"
+#include "handoff/answers.h"
 #include "handoff/process.h"
 
 enum outcome {

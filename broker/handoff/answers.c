@@ -1,4 +1,4 @@
-#include "core/answers.h"
+#include "handoff/answers.h"
 
 const usec_t answers_bounds[ANSWERS_CLASSES] = {
         100 * USEC_PER_MSEC, 250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC, 750 * USEC_PER_MSEC, USEC_PER_SEC, USEC_INFINITY,

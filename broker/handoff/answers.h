@@ -1,5 +1,5 @@
-/* What a service whose workers answer requests counts of these: in all, and how long replies took, in the classes that
- * iotcpd(1) has and in finer ones. Allocated at the first request. */
+/* What the owner of a handoff whose workers answer requests counts of these, by the event `answered`: in all, and how
+ * long replies took, in the classes that iotcpd(1) has and in finer ones. */
 #pragma once
 
 #include "base/histogram.h"
