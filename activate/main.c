@@ -1,5 +1,6 @@
 /* activate(1): sockets for one program, without a daemon and without a definition. */
 #include "activate/options.h"
+#include "activate/requestprogram.h"
 #include "activate/run.h"
 #include "activate/say.h"
 #include "activate/serve.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 
 int main(int argc, char **argv) {
-        AUTO(options_deinit) struct options options = {0};
+        AUTO(options_deinit) struct options options = OPTIONS_NULL;
         int r;
 
         /* Or the first socket would land on a standard descriptor. */
@@ -34,7 +35,7 @@ int main(int argc, char **argv) {
         case MODE_WAIT:
                 return run_wait(&options);
         case MODE_ACCEPT:
-                return serve(&options);
+                return options.request.is_on ? requestprogram_become(argv) : serve(&options);
         }
         return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;
 }

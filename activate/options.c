@@ -47,6 +47,14 @@ static const struct option own_options[] = {
         {"workers", required_argument, NULL, OPT_WORKERS},
         {"pass", no_argument, NULL, OPT_PASS},
         {"spare", required_argument, NULL, OPT_SPARE},
+        {"request", no_argument, NULL, REQUESTOPTION_REQUEST},
+        {"end", required_argument, NULL, REQUESTOPTION_END},
+        {"reply-end", required_argument, NULL, REQUESTOPTION_REPLY_END},
+        {"max-size", required_argument, NULL, REQUESTOPTION_MAX_SIZE},
+        {"keep-alive", optional_argument, NULL, REQUESTOPTION_KEEP_ALIVE},
+        {"busy-timeout", required_argument, NULL, REQUESTOPTION_BUSY_TIMEOUT},
+        {"queue", required_argument, NULL, REQUESTOPTION_QUEUE},
+        {"error", required_argument, NULL, REQUESTOPTION_ERROR},
         {"datagram", no_argument, NULL, 'd'},
         {"seqpacket", no_argument, NULL, OPT_SEQPACKET},
         {"setenv", required_argument, NULL, 'E'},
@@ -103,7 +111,7 @@ void options_print_help(const struct options *options) {
                      "      --per-source=N         with -a: at most N per client address, others are closed\n"
                      "                             (default: unlimited)\n"
                      "      --workers=N --pass     with -a: N COMMANDs that stay, and take connections from a queue,\n"
-                     "                             which is their descriptor 3\n"
+                     "                             which is their descriptor 3\n" REQUESTOPTIONS_HELP
                      "      --spare=N              with -a: N processes stand ready for connections\n"
                      "  -w, --wait                 do not accept: at the first traffic become COMMAND with the\n"
                      "                             listening sockets\n"
@@ -279,8 +287,9 @@ static int parse_option(struct parsing *p, int c) {
                 options->mode = MODE_VERSION;
                 return 0;
         default:
-                /* getopt_long(3) has said which. */
-                return options_usage_status(options);
+                if (c < REQUESTOPTION_REQUEST || c >= REQUESTOPTION_LAST)
+                        return options_usage_status(options); /* getopt_long(3) has said which */
+                return requestoptions_take(&options->request, c, optarg) ? 0 : options_usage_status(options);
         }
 }
 
@@ -295,6 +304,35 @@ static bool systemd_is_quiet(void) {
                 if (strcmp(level, quiet[i]) == 0)
                         return true;
         return false;
+}
+
+/* Which of those that are about workers go together, and with what. */
+static int check_workers(struct parsing *p) {
+        struct options *options = &p->options;
+        const struct requestoptions *request = &options->request;
+        bool has_kind = p->pass || request->is_on;
+
+        if (!request->is_on && request->given) {
+                say_error("%s goes with --request only; see %s --help", request->given, program_invocation_short_name);
+                return options_usage_status(options);
+        }
+        if (p->pass && request->is_on)
+                return usage(options, "--pass and --request exclude each other");
+        if (options->workers > 0 && !has_kind)
+                return usage(options, "--workers goes with --pass or --request");
+        if (has_kind && (options->workers == 0 || !p->accept))
+                return usage(options, p->pass ? "--pass goes with --workers, and with --accept"
+                                              : "--request goes with --workers, and with --accept");
+        if (p->pass && (p->inetd || p->instances || p->per_source || p->spare))
+                return usage(options, "--pass excludes --inetd, --instances, --per-source and --spare");
+        if (request->is_on && (p->inetd || p->fds || p->spare || options->fdnames.count > 0))
+                return usage(options, "--request excludes --inetd, --fds, --fdname and --spare");
+        if (request->is_on && options->type != 0)
+                return usage(options, "--request excludes --datagram and --seqpacket: requests are found in streams of "
+                                      "bytes");
+        if (options->workers > WORKERS_MAX)
+                return usage(options, "--workers is 1024 at most");
+        return 0;
 }
 
 /* Which options go together. */
@@ -312,12 +350,6 @@ static int check(struct parsing *p) {
                 return usage(options, "--instances goes with --accept only");
         if (p->per_source && !p->accept)
                 return usage(options, "--per-source goes with --accept only");
-        if (p->pass != (options->workers > 0) || (p->pass && !p->accept))
-                return usage(options, "--workers and --pass go together, and with --accept");
-        if (p->pass && (p->inetd || p->instances || p->per_source || p->spare))
-                return usage(options, "--pass excludes --inetd, --instances, --per-source and --spare");
-        if (options->workers > WORKERS_MAX)
-                return usage(options, "--workers is 1024 at most");
         if (p->spare && !p->accept)
                 return usage(options, "--spare goes with --accept only");
         if (options->type == SOCK_DGRAM && options->mode != MODE_WAIT)
@@ -340,7 +372,7 @@ static void parsing_deinit(struct parsing *p) {
 }
 
 int options_parse(int argc, char **argv, struct options *ret) {
-        AUTO(parsing_deinit) struct parsing p = {.options = {.mode = MODE_ONESHOT}};
+        AUTO(parsing_deinit) struct parsing p = {.options = OPTIONS_NULL};
         struct options *options = &p.options;
         int c, r;
 
@@ -359,14 +391,18 @@ int options_parse(int argc, char **argv, struct options *ret) {
                 options->stdio = p.inetd || (!p.fds && !p.pass && options->mode != MODE_WAIT && !options->systemd);
                 options->verbose = options->verbose || (options->systemd && !systemd_is_quiet());
                 options->command = argv + optind;
-                r = check(&p);
+                r = check_workers(&p);
+                if (r == 0)
+                        r = check(&p);
                 if (r != 0)
                         return r;
                 if (optind == argc)
                         return usage(options, "there is no command");
+                if (options->request.is_on && requestoptions_complete(&options->request) < 0)
+                        return out_of_memory();
         }
         *ret = *options;
-        p.options = (struct options){0};
+        p.options = OPTIONS_NULL;
         return 0;
 }
 
@@ -374,4 +410,5 @@ void options_deinit(struct options *options) {
         strlist_deinit(&options->listen);
         strlist_deinit(&options->environment);
         strlist_deinit(&options->fdnames);
+        requestoptions_deinit(&options->request);
 }

@@ -1,6 +1,7 @@
 /* The command line of activate(1), and of systemd-socket-activate(1) when called by that name. */
 #pragma once
 
+#include "activate/requestoptions.h"
 #include "base/strlist.h"
 
 #include <stdbool.h>
@@ -22,16 +23,19 @@ struct options {
         int type;            /* SOCK_DGRAM or SOCK_SEQPACKET where an option says so; 0 */
         unsigned instances;  /* 0: unlimited */
         unsigned per_source; /* 0: unlimited */
-        unsigned workers;    /* of --pass; 0: there are none */
+        unsigned workers;    /* of --pass or --request; 0: there are none */
         unsigned spare;      /* processes kept ready for connections */
         struct strlist listen;
         struct strlist environment; /* of -E: NAME=VALUE */
         struct strlist fdnames;
+        struct requestoptions request;
         /* Borrowed from argv: */
         const char *claim; /* the service whose sockets to take; NULL */
         const char *user;  /* NULL */
         char **command;
 };
+
+#define OPTIONS_NULL ((struct options){.request = REQUESTOPTIONS_NULL})
 
 #define EXIT_USAGE 2
 

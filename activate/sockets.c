@@ -51,6 +51,12 @@ static int no_connections(const struct options *options, const char *what) {
         return options_usage_status(options);
 }
 
+/* Requests are found in streams of bytes. */
+static int no_stream(const struct options *options, const char *what) {
+        say_error("'%s' is no stream address, and requests are found in streams of bytes", what);
+        return options_usage_status(options);
+}
+
 /* Somebody else has opened FD. */
 static int take_socket(const struct options *options, struct sockets *sockets, int fd) {
         AUTO(buf_deinit) struct buf name = BUF_NULL;
@@ -61,6 +67,10 @@ static int take_socket(const struct options *options, struct sockets *sockets, i
         if (options->mode != MODE_WAIT && socket_option(fd, SO_ACCEPTCONN) != 1) {
                 socket_format(&socket, &name);
                 return no_connections(options, buf_text(&name));
+        }
+        if (options->request.is_on && socket_option(fd, SO_TYPE) != SOCK_STREAM) {
+                socket_format(&socket, &name);
+                return no_stream(options, buf_text(&name));
         }
         if (options->mode != MODE_WAIT)
                 socket.addr.protocol = socket_option(fd, SO_PROTOCOL);
@@ -124,7 +134,9 @@ static int check_address(const struct options *options, const char *text, const 
                           options->type == SOCK_DGRAM ? "--datagram" : "--seqpacket");
                 return options_usage_status(options);
         }
-        return options->mode != MODE_WAIT && !addr_is_connectable(addr) ? no_connections(options, text) : 0;
+        if (options->mode != MODE_WAIT && !addr_is_connectable(addr))
+                return no_connections(options, text);
+        return options->request.is_on && addr->type != SOCK_STREAM ? no_stream(options, text) : 0;
 }
 
 static int parse_address(const struct options *options, const char *text, struct addr_list *ret) {
