@@ -430,6 +430,13 @@ part 'a program that is not there, or fails at once' => sub {
         $activate->signal('TERM');
         is($activate->ended, 0, 'it ends');
 
+        $activate = start('--workers=1', '-l', "$DIR/never", '--', "$DIR/nowhere");
+        $client = say_to(connect_to(scalar $activate->addresses), 'x');
+        ok(wait_figures($activate, sub { !IO::Select->new($client)->can_read(0) }), 'another one waits');
+        $activate->signal('TERM');
+        is(BrokerTest::read_all($client), '', 'and is closed when activate is told to stop');
+        is($activate->ended, 0, 'it ends');
+
         $activate = start('--workers=1', '--busy-timeout=100ms', '-l', "$DIR/failing", '--', 'false');
         $address = $activate->addresses;
         is(ask($address, 'x'), "ERR\n", 'of one that fails at once clients get --error');

@@ -77,9 +77,9 @@ static void say_client(const struct connection *connection) {
 }
 
 /* That the program cannot be found, too: it may be mounted or installed later, and clients wait for it as those in
- * the backlog do. */
-static bool passes(int error) {
-        return shortage_is(error) || error == -ENOENT || error == -ENOTDIR || error == -EACCES;
+ * the backlog do; but not when we are told to end. */
+static bool passes(const struct intake *intake, int error) {
+        return shortage_is(error) || (intake->listeners && (error == -ENOENT || error == -ENOTDIR || error == -EACCES));
 }
 
 static void fail(struct intake *intake, struct intake_client *client, int error) {
@@ -103,7 +103,7 @@ static void take(struct intake *intake, struct intake_client *client) {
                         say_client(&client->connection);
                 if (intake->count == intake->room)
                         shortage_begin(&intake->shortage, -EMFILE);
-        } else if (passes(r)) {
+        } else if (passes(intake, r)) {
                 intake->held = client;
                 /* What is no shortage was said by who found out. */
                 shortage_begin(&intake->shortage, shortage_is(r) ? r : -EBUSY);
