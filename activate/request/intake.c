@@ -13,6 +13,7 @@
 
 /* At most this many connections are taken from one listener before the others have their turn. */
 #define BURST_MAX 16
+#define PATIENCE_MAX 64
 
 /* Descriptors: of each worker its stdin, its stdout and its pidfd; of what is there but now and then, as the other
  * ends of these while it is started. */
@@ -171,18 +172,23 @@ static bool accept_one(struct intake_listener *listener) {
 }
 
 /* One at first, since asking again just to hear "none" is a system call for nothing; more and more as long as there
- * are more. */
+ * are more; as broker/core/port.c does it. */
 static int on_listener(sd_event_source *source UNUSED, int fd UNUSED, uint32_t events UNUSED, void *userdata) {
         struct intake_listener *listener = userdata;
         struct intake *intake = listener->intake;
-        unsigned burst = listener->burst;
+        unsigned i = 0;
 
-        listener->burst = MIN_OF(burst * 2, (unsigned)BURST_MAX);
-        for (unsigned i = 0; i < burst && is_wanted(intake); i++)
-                if (!accept_one(listener)) {
-                        listener->burst = 1;
-                        break;
-                }
+        while (i < listener->burst && is_wanted(intake) && accept_one(listener))
+                i++;
+        if (i < listener->burst) {
+                listener->patience = i > 1 ? 0 : MIN_OF(listener->patience * 2 + 1, (unsigned)PATIENCE_MAX);
+                listener->singles = listener->patience;
+                listener->burst = 1;
+        } else if (listener->singles > 0) {
+                listener->singles--;
+        } else {
+                listener->burst = MIN_OF(listener->burst * 2, (unsigned)BURST_MAX);
+        }
         if (!is_wanted(intake))
                 intake_run(intake);
         return 0;

@@ -17,6 +17,8 @@ struct intake_listener {
         const struct socket *socket;
         sd_event_source *io; /* NULL: it is broken */
         unsigned burst;      /* how many are taken at once */
+        unsigned patience;   /* how many wake-ups there are between attempts to take a second one at once */
+        unsigned singles;    /* how many of them are still to come */
 };
 
 struct intake {
