@@ -26,16 +26,19 @@ static const char *shortage_text(int error) {
         }
 }
 
-void shortage_begin(struct shortage *shortage, int error) {
+void shortage_say(struct shortage *shortage, int error) {
         static const struct rate_limit once_a_minute = {.burst = 1, .interval = 60 * USEC_PER_SEC};
-        usec_t now = clock_monotonic();
 
-        shortage->delay = shortage->delay == 0 ? DELAY_MIN : MIN_OF(2 * shortage->delay, DELAY_MAX);
-        shortage->resume_at = now + shortage->delay;
         /* Busy: all that were started are still on their way to exec. No limit was reached; the next attempt
          * succeeds. */
-        if (error != -EBUSY && rate_take(&shortage->said, &once_a_minute, now))
+        if (error != -EBUSY && rate_take(&shortage->said, &once_a_minute, clock_monotonic()))
                 say_error("%s is reached: clients wait until it is not", shortage_text(error));
+}
+
+void shortage_begin(struct shortage *shortage, int error) {
+        shortage->delay = shortage->delay == 0 ? DELAY_MIN : MIN_OF(2 * shortage->delay, DELAY_MAX);
+        shortage->resume_at = clock_monotonic() + shortage->delay;
+        shortage_say(shortage, error);
 }
 
 bool shortage_is_waiting(struct shortage *shortage, usec_t now) {

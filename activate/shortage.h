@@ -18,6 +18,9 @@ bool shortage_is(int error);
  * and a limit of processes only when it lasts. */
 void shortage_begin(struct shortage *shortage, int error);
 
+/* Says which limit it is, likewise, and waits for nothing. */
+void shortage_say(struct shortage *shortage, int error);
+
 /* Something was given back: try at once. */
 static inline void shortage_retry(struct shortage *shortage) {
         shortage->resume_at = 0;

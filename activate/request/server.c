@@ -117,6 +117,7 @@ static int on_prepare(void *userdata, struct handoff *handoff UNUSED, bool again
         struct server *server = userdata;
         int r;
 
+        run_soon(server);
         if (server->plan.path)
                 return 0;
         r = program_find(&server->program);
@@ -206,6 +207,15 @@ static void server_reap(struct server *server) {
         remains_sweep(&server->host.remains);
 }
 
+/* Who is in waits for workers that cannot be started, and no connection has to come to find that out. */
+static void say_shortage(struct server *server) {
+        struct handoff_tally tally = {0};
+
+        server->handoff->ops->tally(server->handoff, &tally);
+        if (shortage_is(tally.error))
+                shortage_say(&server->intake.shortage, tally.error);
+}
+
 static int on_turn(sd_event_source *source UNUSED, void *userdata) {
         struct server *server = userdata;
 
@@ -216,6 +226,7 @@ static int on_turn(sd_event_source *source UNUSED, void *userdata) {
                 server_stop(server);
         }
         intake_run(&server->intake);
+        say_shortage(server);
         if (server->state == SERVER_DRAINING && !server->intake.held)
                 server_retire(server);
         if (server->is_retired && !handoff_is_busy(server->handoff))

@@ -210,6 +210,7 @@ struct handoff_tally {
         size_t busy;
         size_t leaving;
         size_t waiting; /* requests, for a worker */
+        int error;      /* why there are fewer workers than there should be: of the last start, negative errno; 0 */
 };
 
 /* Why no further connections come. */

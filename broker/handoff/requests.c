@@ -365,6 +365,8 @@ static void requests_tally(const struct handoff *handoff, struct handoff_tally *
         sums->leaving += pool->leaving_count;
         sums->idle += pool->count - pool->busy_count - pool->leaving_count;
         sums->waiting += requests->waiting_count;
+        if (pool_is_short(pool) && pool->error < 0)
+                sums->error = pool->error;
 }
 
 static void requests_abandon(struct handoff *handoff) {
