@@ -7,7 +7,7 @@ use BrokerTest;
 use File::Temp qw(tempdir);
 use IO::Select;
 use IO::Socket::IP;
-use Socket qw(:DEFAULT SO_LINGER SO_RCVBUF SO_SNDBUF SHUT_WR SHUT_RD MSG_DONTWAIT inet_aton pack_sockaddr_in unpack_sockaddr_in);
+use Socket qw(:DEFAULT SO_BROADCAST SO_LINGER SO_RCVBUF SO_SNDBUF SHUT_WR SHUT_RD MSG_DONTWAIT MSG_OOB inet_aton pack_sockaddr_in unpack_sockaddr_in);
 use Test::More;
 use Time::HiRes qw(time);
 use UpgradeTest;
@@ -303,6 +303,17 @@ Y
         my ($all) = $t->address('all') =~ /:(\d+)$/;
         my $far = IO::Socket::IP->new(PeerHost => '127.0.0.77', PeerPort => $all, Type => SOCK_DGRAM, Proto => 'udp') // die "udp: $@";
         is(answer($far, 'where'), 'where', 'an answer comes from the address that was asked');
+
+        # One question to a whole network is not to have an answer from each machine in it.
+        my $before = counter($t, 'all', 'datagrams');
+        my $all_of_them = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Type => SOCK_DGRAM, Proto => 'udp') // die "udp: $@";
+        setsockopt $all_of_them, SOL_SOCKET, SO_BROADCAST, 1;
+        ok(send($all_of_them, 'everybody', 0, pack_sockaddr_in($all, inet_aton('127.255.255.255'))), 'a datagram to a broadcast address');
+        is(wait_counter($t, 'all', 'datagrams', $before + 1), $before + 1, 'is taken');
+        send $all_of_them, 'you', 0, pack_sockaddr_in($all, inet_aton('127.0.0.1'));
+        ok(IO::Select->new($all_of_them)->can_read($TIMEOUT), 'the next one');
+        recv $all_of_them, my $single, 99, 0;
+        is($single, 'you', 'is the only one that is answered');
 
         my $holder = $t->connect('echo', index => 1);
         syswrite $holder, "in\n";

@@ -1,6 +1,6 @@
 /* Built-ins' answers to datagrams. Their sender may be forged, and then the answer goes to somebody who has not asked:
- * it is never larger than the question, but to those who are known to be there; and it is the service's to say who is
- * answered at all. */
+ * it is never larger than the question, but to those who are known to be there; there is none to what a whole network
+ * was asked; and it is the service's to say who is answered at all. */
 #include "handoff/builtins.h"
 #include "handoff/builtintext.h"
 #include "handoff/datagrams.h"
@@ -69,7 +69,8 @@ int builtins_take_datagrams(struct handoff *handoff, const struct handoff_datagr
         for (int i = 0; i < count; i++) {
                 struct datagram *datagram = datagrams_at(datagrams, (unsigned)i);
 
-                if (setup->events->admits(setup->userdata, handoff, &datagram->peer, datagram->peer_size))
+                if (setup->events->admits(setup->userdata, handoff, &datagram->peer, datagram->peer_size) &&
+                    !datagram->to_many)
                         answer(builtins, datagram);
         }
         if (count > 0)

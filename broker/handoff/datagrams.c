@@ -55,6 +55,26 @@ static void prepare(struct datagrams *datagrams, unsigned index, bool is_ip) {
         };
 }
 
+/* To a broadcast address, or a multicast one, there is no answer from there: then the kernel names another for it. */
+static bool went_to_many(struct msghdr *message) {
+        for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+                struct in6_pktinfo info6;
+                struct in_pktinfo info;
+
+                if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
+                        memcpy(&info, CMSG_DATA(at), sizeof(info));
+                        if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
+                                return true;
+                }
+                if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+                        memcpy(&info6, CMSG_DATA(at), sizeof(info6));
+                        if (IN6_IS_ADDR_MULTICAST(&info6.ipi6_addr))
+                                return true;
+                }
+        }
+        return false;
+}
+
 int datagrams_receive(struct datagrams *datagrams, int fd, int family, unsigned max) {
         unsigned room = MIN_OF(max, (unsigned)DATAGRAMS_MAX);
         int count;
@@ -75,6 +95,7 @@ int datagrams_receive(struct datagrams *datagrams, int fd, int family, unsigned 
                     datagrams->messages[i].msg_hdr.msg_flags & MSG_TRUNC)
                         item->peer_size = 0;
                 item->answered = false;
+                item->to_many = went_to_many(&datagrams->messages[i].msg_hdr);
         }
         return count;
 }

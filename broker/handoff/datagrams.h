@@ -13,6 +13,7 @@ struct datagram {
         char *data;  /* room for DATAGRAM_SIZE_MAX; the answer's, too */
         size_t size; /* of what was received, then of the answer */
         bool answered;
+        bool to_many; /* sent to a broadcast or multicast address: what answers it answers beside others, all at once */
         union sockaddr_any peer;
         socklen_t peer_size; /* 0: nobody that could be answered, or what came is not whole */
 };
