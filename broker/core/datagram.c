@@ -12,9 +12,12 @@
 #define BATCH 16
 #define LOOK_AGAIN USEC_PER_SEC
 
+#define PORTS                                                                                                          \
+        65536 /* of UDP; those of vsock, 32 bits, share its places: then some that are none of ours are not answered */
+
 struct datagram_ports {
         usec_t looked_at;
-        uint64_t bits[65536 / 64];
+        uint64_t bits[PORTS / 64];
 };
 
 struct datagram_ports *datagram_ports_free(struct datagram_ports *ports) {
@@ -25,7 +28,7 @@ struct datagram_ports *datagram_ports_free(struct datagram_ports *ports) {
 static void note_ports(struct datagram_ports *ports, const struct service *service) {
         for (size_t i = 0; i < service->port_count; i++) {
                 const struct port *port = service->ports[i];
-                unsigned number = port->addr.type == SOCK_DGRAM ? addr_port(port->bound) : 0;
+                unsigned number = port->addr.type == SOCK_DGRAM ? addr_port(port->bound) % PORTS : 0;
 
                 ports->bits[number / 64] |= UINT64_C(1) << number % 64;
         }
@@ -46,6 +49,7 @@ static bool is_own_port(struct manager *manager, unsigned number) {
                 list_for_each(service, &manager->services, link)
                         note_ports(ports, service);
         }
+        number %= PORTS;
         return ports->bits[number / 64] >> number % 64 & 1;
 }
 
