@@ -127,6 +127,10 @@ Y
 
         is(say_all($t->connect('echo'), $much), $much, 'echo');
         is(say_all($t->connect('echo', index => 2), $much), $much, 'over AF_UNIX');
+        my $urgent = $t->connect('echo');
+        syswrite $urgent, $much;
+        send $urgent, '!', MSG_OOB;
+        is(say_all($urgent, ''), $much, 'an urgent byte at the end does not break it off');
         is(say_all($t->connect('echo'), ''), '', 'of nothing');
         my $u = peer($t, 'echo', 1);
         is(answer($u, $_), $_, 'echo of a datagram of ' . length($_)) for 'a', '', bytes(9000), bytes(65_507);
@@ -174,7 +178,7 @@ Y
         syswrite $http, "GET /metrics HTTP/1.0\r\n\r\n";
         my $metrics = BrokerTest::read_all($http);
         like($metrics, qr/^sockbroker_datagrams_total\{service="discard"\} 5$/m, 'datagrams are in the metrics');
-        like($metrics, qr/^sockbroker_connections_ended_total\{service="echo",outcome="ok"\} 3$/m, 'and ends of connections');
+        like($metrics, qr/^sockbroker_connections_ended_total\{service="echo",outcome="ok"\} 4$/m, 'and ends of connections');
         my ($status, $out) = $t->verb('status', 'discard', '--json');
         like($out, qr/"datagrams": 5,/, 'and in the status for programs');
         ($status, $out) = $t->verb('status', 'echo');

@@ -111,6 +111,20 @@ sub wait_ended {
         return 1;
 }
 
+# More names than fit into a socket at once.
+{
+        my @names = map { "a-service-with-a-name-that-is-rather-long-$_-" . 'x' x 16 } 1 .. 5000;
+        my $t = BrokerTest->new(head => "broker: {log: {format: json, level: info}}\n",
+                services => join '', qq(mux: {listen: "%DIR%/mux", builtin: tcpmux}\n), map { "$_: {tcpmux: yes, builtin: echo}\n" } @names);
+
+        my $c = $t->connect('mux');
+        syswrite $c, "help\r\n";
+        # One who asks later is answered later: by then the list is in the socket.
+        like(mux($t, "none\r\n"), qr/^-/, 'another client');
+        ok(BrokerTest::read_all($c) eq join('', map { "$_\r\n" } @names), 'HELP with many names is all of them');
+        $t->stop;
+}
+
 # What cannot be reached.
 {
         my $t = BrokerTest->new(later => 1, services => "lost: {tcpmux: yes, wait: no, command: [cat]}\nboth: {listen: 127.0.0.1:0, tcpmux: yes, wait: no, command: [cat]}");

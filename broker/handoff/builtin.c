@@ -4,6 +4,7 @@
 #include "handoff/builtintext.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 
 #define MOVES_MAX 8 /* before others have their turn */
@@ -25,6 +26,9 @@ static enum builtin_verdict echo_once(struct builtin *builtin, char data[CHUNK_S
         int fd = builtin->connection->fd;
         ssize_t n = recv(fd, data, CHUNK_SIZE, MSG_PEEK | MSG_DONTWAIT), sent;
 
+        /* An urgent byte is passed over but still there, and closing a socket with something unread would reset it. */
+        if (n == 0)
+                n = recv(fd, data, CHUNK_SIZE, MSG_DONTWAIT);
         if (n <= 0)
                 return on_not_received(n);
         sent = send(fd, data, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -120,10 +124,23 @@ enum builtin_verdict builtin_pump(struct builtin *builtin, bool *ret_moved) {
         return verdict;
 }
 
-void builtin_say_last(struct builtin *builtin, const char *text, size_t size) {
-        ssize_t n = send(builtin->connection->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+static size_t say(int fd, const char *text, size_t size) {
+        ssize_t n = send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        if (n > 0)
-                builtin->sent += (uint64_t)n;
-        shutdown(builtin->connection->fd, SHUT_WR);
+        return n > 0 ? (size_t)n : 0;
+}
+
+/* The list of many services may be longer than what a socket has room for at first: it gets as much as it may have. */
+void builtin_say_last(struct builtin *builtin, const char *text, size_t size) {
+        int fd = builtin->connection->fd;
+        size_t said = say(fd, text, size);
+
+        if (said < size && said > 0) {
+                int room = (int)MIN_OF(size, (size_t)INT_MAX);
+
+                setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+                said += say(fd, text + said, size - said);
+        }
+        builtin->sent += said;
+        shutdown(fd, SHUT_WR);
 }
