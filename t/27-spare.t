@@ -77,6 +77,19 @@ sub gone {
         return until_true($t, sub { !grep { -d "/proc/$_" } @pids });
 }
 
+sub stopped {
+        my ($t, @pids) = @_;
+
+        return until_true($t, sub { !grep { read_file("/proc/$_/stat") !~ /\) T/ } @pids });
+}
+
+# What the kernel has about a process that is the same for each start of a program.
+sub kernel_says {
+        my ($text) = @_;
+
+        return join '', grep { !/^(?:Vm|Rss|Huge|Pid|Tgid|PPid|NS|.*ctxt_switches|SigQ|Threads|State|StaBrk|Mems_allowed|Speculation|x86)/ } split /^/, $text;
+}
+
 sub status {
         my ($t, $name) = @_;
         my ($status, $out, $err) = $t->verb('status', '--json', $name);
@@ -150,6 +163,59 @@ part 'a program finds what it finds without' => sub {
                 }
                 cmp_ok(scalar keys %{ $report{ready}{env} }, '>', 5, "$name: there is something to compare");
                 is_deeply($report{ready}, $report{ordinary}, "$name: everything is the same");
+        }
+        $t->stop;
+};
+
+part 'the kernel says the same of it' => sub {
+        my @files = grep { -r "/proc/self/$_" }
+                qw(status limits cgroup sessionid loginuid oom_score_adj timerslack_ns personality coredump_filter attr/current environ mountinfo uid_map setgroups);
+        my $command = 'command: [cat, ' . join(', ', map { "/proc/self/$_" } @files) . ']';
+        my %keys = (
+                plain => 'umask: "022"',
+                rights => "$rights, no_new_privileges: yes, ulimits: {core: 0, nofile: 99}" . ($> == 0 ? ', cpuset: "0"' : ''),
+                $> == 0 ? (caps => 'cap_drop: [ALL], cap_add: [CHOWN]', user => 'user: nobody', groups => 'user: nobody, groups: no') : (),
+        );
+        my $t = BrokerTest->new(services => join '', map {
+                "$_-ordinary: {listen: 127.0.0.1:0, wait: no, $keys{$_}, $command}\n$_-ready: {listen: 127.0.0.1:0, wait: no, spare: 1, $keys{$_}, $command}\n"
+        } sort keys %keys);
+        my @pids = wait_spares($t, scalar keys %keys);
+        for my $name (sort keys %keys) {
+                my %said;
+
+                for my $kind ('ordinary', 'ready') {
+                        my $client = $t->connect("$name-$kind");
+                        $said{$kind} = kernel_says(BrokerTest::read_all($client));
+                        s/\0/\n/g, s/SO_COOKIE=\d+/SO_COOKIE/, s/@{[$client->sockport]}/CLIENT/g, s/@{[$client->peerport]}/SERVER/g for $said{$kind};
+                }
+                cmp_ok(length $said{ready}, '>', 1000, "$name: there is something to compare");
+                is($said{ready}, $said{ordinary}, "$name: nothing is different");
+        }
+        $t->wait_message('connection ended') for 1 .. 2 * keys %keys;
+        my %served = map { ($_->{pid} // 0) => 1 } grep { ($_->{message} // '') eq 'connection accepted' } @{ $t->{log} };
+        is(scalar(grep { $served{$_} } @pids), scalar @pids, 'the spares have served');
+        $t->stop;
+};
+
+part 'what a waiting one has' => sub {
+        my $t = BrokerTest->new(services => <<'Y');
+stdio: {listen: [127.0.0.1:0, "%DIR%/stdio"], wait: no, spare: 1, command: [cat]}
+fds: {listen: 127.0.0.1:0, wait: no, handoff: fds, spare: 1, command: [sleep, "1"]}
+Y
+        # Where the connection will be is free.
+        my %want = (
+                cat => { 1 => '/dev/null', 2 => 'pipe', 4 => 'socket' },
+                sleep => { 0 => '/dev/null', 1 => 'pipe', 2 => 'pipe', 4 => 'socket' },
+        );
+        for my $mark (sort keys %want) {
+                my ($pid) = wait_spares($t, 1, $mark);
+                my %fd;
+
+                until_true($t, sub {
+                        %fd = map { m{(\d+)$} => (readlink($_) // '') =~ s/:.*//r } glob "/proc/$pid/fd/*";
+                        return keys %fd == keys %{ $want{$mark} };
+                });
+                is_deeply(\%fd, $want{$mark}, "$mark: what it waits at, and no other descriptors than its program's");
         }
         $t->stop;
 };
@@ -274,12 +340,15 @@ part 'kill -9' => sub {
         my @next = wait_spares($t, 4);
         is(scalar @next, 4, 'they are replaced');
         ok(gone($t, @pids), 'and nothing is left of those that were killed');
-        # One that was stopped answers nobody; the next may.
-        kill 'STOP', $next[0];
+        # One that was stopped would keep its client waiting for as long.
+        kill 'STOP', @next;
+        ok(stopped($t, @next), 'they are stopped');
         my $client = $t->connect('a');
-        kill 'CONT', $next[0];
         syswrite $client, "x\n";
-        is(BrokerTest::read_line($client), "x\n", 'one that was stopped and goes on serves its client');
+        is(BrokerTest::read_line($client), "x\n", '... and a client is served all the same');
+        ok($t->wait_message('a spare process was stopped by a signal, and has been killed'), '... which is said') for 1 .. 4;
+        ok(gone($t, @next), '... and they make room');
+        is(scalar(wait_spares($t, 4)), 4, '... for others');
         close $client;
         $t->stop;
 };

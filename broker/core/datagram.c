@@ -12,8 +12,8 @@
 #define BATCH 16
 #define LOOK_AGAIN USEC_PER_SEC
 
-#define PORTS                                                                                                          \
-        65536 /* of UDP; those of vsock, 32 bits, share its places: then some that are none of ours are not answered */
+/* Of UDP. Those of vsock have 32 bits and share its places: then some that are none of ours are not answered. */
+#define PORTS 65536
 
 struct datagram_ports {
         usec_t looked_at;

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/service.h"
 #include "core/shortage.h"
+#include "proc/spare.h"
 
 /* Nobody has noticed yet; what is wrong with the program may be why. */
 void sparelog_ended(void *userdata, struct handoff *handoff UNUSED, const struct process_end *end) {
@@ -17,7 +18,8 @@ void sparelog_ended(void *userdata, struct handoff *handoff UNUSED, const struct
                              LOG_STRING("status", status),
                              LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
                              LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
-                  "a spare process ended before it had a connection");
+                  end->reason == PROCESS_STOPPED ? "a spare process was stopped by a signal, and has been killed"
+                                                 : "a spare process ended before it had a connection");
 }
 
 /* A shortage is nothing that connections would suffer from. */
@@ -26,5 +28,5 @@ void sparelog_failed(void *userdata, struct handoff *handoff UNUSED, int error) 
 
         log_event(shortage_is(error) ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
                   LOG_FIELDS(LOG_STRING("service", program->service->name)), "cannot make a spare process: %s",
-                  err_text(error));
+                  spare_error_text(error));
 }

@@ -84,7 +84,8 @@ struct handoff_events {
          * ended, the handoff may be closed by the callee when it is busy no more. */
         void (*finished)(void *userdata, struct handoff *handoff, struct connection *own_connection,
                          const struct handoff_finish *finish);
-        /* A process kept ready has ended before it had a connection, by itself. */
+        /* A process kept ready has ended before it had a connection: by itself; PROCESS_STOPPED: it was found stopped
+         * by a signal, and killed. */
         void (*spare_ended)(void *userdata, struct handoff *handoff, const struct process_end *end);
         /* None can be made for now: a negative errno. Said once, until one was used. */
         void (*spare_failed)(void *userdata, struct handoff *handoff, int error);

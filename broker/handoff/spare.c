@@ -6,27 +6,9 @@
 #include "net/connenv.h"
 #include "proc/spare.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define CONNECTION_FD 3
-
-/* A spare is a convenience: connections are not to run short of descriptors because of it. */
-static bool is_room_for(int fd) {
-        struct rlimit limit;
-
-        return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd < limit.rlim_cur - limit.rlim_cur / 4;
-}
-
-static int open_link(int ends[2]) {
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-                return err_raise(-errno);
-        if (is_room_for(ends[0]) && is_room_for(ends[1]))
-                return 0;
-        fd_close(ends[0]);
-        fd_close(ends[1]);
-        return err_raise(-EMFILE);
-}
 
 static int open_image(struct process_host *host) {
         if (host->spare_image < 0) {
@@ -67,7 +49,7 @@ int spare_start(struct handoff *handoff, const struct process_order *order, stru
 
         r = open_image(setup->host);
         if (r == 0)
-                r = open_link(ends);
+                r = spare_open_link(ends);
         if (r < 0)
                 return r;
         here = ends[0];
@@ -88,6 +70,10 @@ int spare_start(struct handoff *handoff, const struct process_order *order, stru
 
 bool spare_is_ready(const struct process *process) {
         return launcher_has_execed(process->host->launcher, &process->launched);
+}
+
+bool spare_is_stuck(const struct process *process) {
+        return spare_is_stopped(process->launched.pid);
 }
 
 int spare_give(struct process *process, struct connection *connection) {

@@ -1,5 +1,5 @@
 /* One process that is ready before its connection comes: all that a pool of them (spares.c) needs to know. Here it is
- * everything up to exec; whatever else can be kept ready answers the same three questions. */
+ * everything up to exec; whatever else can be kept ready answers the same questions. */
 #pragma once
 
 #include "handoff/handoff.h"
@@ -10,6 +10,9 @@ int spare_start(struct handoff *handoff, const struct process_order *order, stru
 
 /* Whether a connection that it was given now would not wait. */
 bool spare_is_ready(const struct process *process);
+
+/* Whether one that is ready would keep a connection waiting all the same, since its user has stopped it. */
+bool spare_is_stuck(const struct process *process);
 
 /* Gives it CONNECTION, the descriptor of which stays the caller's to close. Returns 0, or a negative errno where it has
  * not got it. */

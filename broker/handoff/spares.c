@@ -176,7 +176,7 @@ static struct process *find_ready(const struct spares *spares) {
         struct process *process;
 
         list_for_each(process, (struct list *)&spares->unused, link)
-                if (spare_is_ready(process))
+                if (process->reason == PROCESS_ENDED && spare_is_ready(process))
                         return process;
         return NULL;
 }
@@ -187,6 +187,11 @@ static int spares_take_connection(struct handoff *handoff, struct connection *co
 
         spares->wanted = true;
         while ((process = find_ready(spares))) {
+                /* Nobody is to wait for who may never go on; it makes room for another one. */
+                if (spare_is_stuck(process)) {
+                        process_stop(process, PROCESS_STOPPED);
+                        continue;
+                }
                 if (spare_give(process, connection) < 0) {
                         /* It has just ended, and is found to have. */
                         discard(spares, process);

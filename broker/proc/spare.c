@@ -9,9 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define ERRNO_MAX 4095 /* of the kernel */
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -40,16 +44,46 @@ int spare_open_image(void) {
         /* Before Linux 6.3 all of them can be executed. */
         if (fd < 0 && errno == EINVAL)
                 fd = memfd_create(SPARE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        /* vm.memfd_noexec, or a filter of system calls. */
+        if (fd < 0 && (errno == EACCES || errno == EPERM || errno == ENOSYS))
+                return err_raise(-EOPNOTSUPP);
         if (fd < 0)
                 return err_raise(-errno);
         r = write_image(fd);
         return r < 0 ? r : take_fd(fd);
 }
 
+const char *spare_error_text(int error) {
+        if (error != -EOPNOTSUPP)
+                return err_text(error);
+        return spare_image_size == 0 ? "there are none on this processor"
+                                     : "the system lets no memory file be executed (memfd_create, vm.memfd_noexec)";
+}
+
+static bool is_room_for(int fd) {
+        struct rlimit limit;
+
+        return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd < limit.rlim_cur - limit.rlim_cur / 4;
+}
+
+int spare_open_link(int ends[2]) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return err_raise(-errno);
+        if (is_room_for(ends[0]) && is_room_for(ends[1]))
+                return 0;
+        fd_close(ends[0]);
+        fd_close(ends[1]);
+        return err_raise(-EMFILE);
+}
+
+static void mark_text(const char *text, bool used[256]) {
+        for (; *text; text++)
+                used[(unsigned char)*text] = true;
+}
+
 static void mark_used(const struct plan_words *words, bool used[256]) {
         for (size_t i = 0; i < words->count; i++)
-                for (const char *c = words->items[i]; *c; c++)
-                        used[(unsigned char)*c] = true;
+                mark_text(words->items[i], used);
 }
 
 /* Bytes that stand in no word of the plan. */
@@ -62,6 +96,8 @@ static int find_stand_ins(struct spare_setup *setup, const struct launch_plan *p
                 return 0;
         mark_used(&plan->argv, used);
         mark_used(&plan->env, used);
+        /* What the child adds is no word of the plan. */
+        mark_text("LISTEN_PIDFDID=", used);
         for (size_t i = 1; i < LENGTH_OF(used) && found < 2; i++)
                 /* Nor what a placeholder may leave behind: digits. */
                 if (!used[i] && (i < '0' || i > '9'))
@@ -130,8 +166,9 @@ bool spare_failure(int link, struct launch_failure *ret) {
         };
         struct spare_answer answer;
 
+        /* The program's user may have written it. */
         if (recv(link, &answer, sizeof(answer), MSG_DONTWAIT) != (ssize_t)sizeof(answer) ||
-            (size_t)answer.trouble >= LENGTH_OF(stages))
+            (size_t)answer.trouble >= LENGTH_OF(stages) || answer.error <= 0 || answer.error > ERRNO_MAX)
                 return false;
         *ret = (struct launch_failure){.stage = stages[answer.trouble], .error = answer.error};
         return true;
@@ -139,4 +176,10 @@ bool spare_failure(int link, struct launch_failure *ret) {
 
 bool spare_is_over(int link) {
         return recv(link, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+bool spare_is_stopped(pid_t pid) {
+        siginfo_t info = {.si_pid = 0};
+
+        return waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }

@@ -11,8 +11,15 @@
 #define SPARE_SETTINGS_MAX 128
 
 /* The program a spare runs first, which the broker carries in itself: a descriptor to execute, close-on-exec, or a
- * negative errno: -EOPNOTSUPP on processors for which there is none. */
+ * negative errno: -EOPNOTSUPP where there is none for the processor, or the system lets none be executed. */
 int spare_open_image(void);
+
+/* What a negative errno of making a spare means. */
+const char *spare_error_text(int error);
+
+/* A pair of connected sockets for the broker and a spare. Returns 0 or a negative errno, -EMFILE already while there
+ * are some descriptors left: a spare is a convenience, and connections are not to run short of them because of it. */
+int spare_open_link(int ends[2]);
 
 /* Makes REQUEST, whose plan is that of the program and whose fds have something in every place that the connection is
  * to take, that of a spare. Its fds have room for SPARE_FDS_EXTRA more. */
@@ -35,6 +42,9 @@ int spare_send(int link, const struct launch_request *request, int socket);
 
 /* Once the process has ended: whether it had its connection and never became the program, and why. */
 bool spare_failure(int link, struct launch_failure *ret);
+
+/* Whether the spare PID, a child that was not waited for, is stopped by a signal: whatever it is given has to wait. */
+bool spare_is_stopped(pid_t pid);
 
 /* Whether it cannot say any more that it has failed: it has become the program, or has ended. */
 bool spare_is_over(int link);

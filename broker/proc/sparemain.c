@@ -57,9 +57,12 @@ void *memset(void *to, int byte, size_t n) {
 }
 
 static _Noreturn void fail(enum spare_trouble trouble, long error) {
-        const struct spare_answer answer = {.trouble = trouble, .error = (int)-error};
+        struct spare_answer answer = {.trouble = trouble, .error = (int)-error};
+        struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
+        const struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
 
-        RAWCALL_3(write, SPARE_LINK_FD, &answer, sizeof(answer));
+        /* The broker may have become another binary meanwhile: then nobody listens, which is not to be our end. */
+        RAWCALL_3(sendmsg, SPARE_LINK_FD, &header, MSG_NOSIGNAL);
         end(trouble == SPARE_TROUBLE_EXEC && error == -ENOENT ? 127 : 126);
 }
 
