@@ -1,6 +1,8 @@
 #include "activate/children.h"
 
 #include "base/err.h"
+#include "base/fd.h"
+#include "proc/spare.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,6 +43,15 @@ bool children_remove(struct children *children, pid_t pid, struct child *ret) {
                         return true;
                 }
         return false;
+}
+
+void children_settle(struct children *children) {
+        for (size_t i = 0; i < children->count; i++) {
+                struct child *child = &children->items[i];
+
+                if (child->spare_link >= 0 && spare_is_over(child->spare_link))
+                        child->spare_link = fd_close(child->spare_link);
+        }
 }
 
 size_t children_count_source(const struct children *children, const struct prefix *source) {

@@ -31,6 +31,9 @@ void children_add(struct children *children, const struct child *child);
 /* Takes out the one with PID. Returns false when there is none. */
 bool children_remove(struct children *children, pid_t pid, struct child *ret);
 
+/* Closes what nobody needs to know any more of those that were spares. */
+void children_settle(struct children *children);
+
 /* How many serve a client of this source. */
 size_t children_count_source(const struct children *children, const struct prefix *source);
 

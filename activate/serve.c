@@ -90,12 +90,18 @@ static int serve_init(struct serve *serve) {
         if (r == 0)
                 r = fd_cloexec_from(STDERR_FILENO + 1);
         if (r == 0)
-                r = spares_init(&serve->spares, serve->options->spare, &serve->plan, serve->launcher);
-        serve->spares.stdio = serve->options->stdio;
-        if (r == 0)
                 return 0;
         say_error("cannot start: %s", err_text(r));
         return EXIT_FAILURE;
+}
+
+/* Nobody is refused because there are none. */
+static void serve_init_spares(struct serve *serve) {
+        int r = spares_init(&serve->spares, serve->options->spare, &serve->plan, serve->launcher);
+
+        serve->spares.stdio = serve->options->stdio;
+        if (r < 0)
+                say_error("--spare: %s; going on without", spare_error_text(r));
 }
 
 /* Somebody may connect as often as he likes: a program that cannot be executed is not said each time. */
@@ -435,7 +441,8 @@ static int serve_once(struct serve *serve) {
         }
         if (serve->options->workers > 0)
                 timeout = MIN_OF(timeout, serve_workers_timeout(serve));
-        spares_fill(&serve->spares);
+        if (spares_fill(&serve->spares))
+                children_settle(&serve->children);
         timeout = MIN_OF(timeout, serve_spares_timeout(serve));
         r = poller_wait(&serve->poller, !waiting && serve_may_accept(serve), timeout);
         if (r < 0)
@@ -471,6 +478,7 @@ int serve(const struct options *options) {
         r = serve_init(&serve);
         if (r != 0)
                 return r;
+        serve_init_spares(&serve);
         serve_report(&serve, "READY=1");
         while (serve_goes_on(&serve)) {
                 r = serve_once(&serve);

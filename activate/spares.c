@@ -92,8 +92,9 @@ static int add_one(struct spares *spares) {
         /* Not found yet. */
         if (!spares->plan->path)
                 return err_raise(-ENOENT);
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-                return err_raise(-errno);
+        r = spare_open_link(ends);
+        if (r < 0)
+                return r;
         r = start_one(spares, ends, spare);
         fd_close(ends[1]);
         if (r < 0) {
@@ -101,18 +102,20 @@ static int add_one(struct spares *spares) {
                 return r;
         }
         spare->link = ends[0];
+        spare->killed = false;
         spares->count++;
         return 0;
 }
 
-void spares_fill(struct spares *spares) {
+bool spares_fill(struct spares *spares) {
         if (spares->count >= spares->wanted || clock_monotonic() < spares->due)
-                return;
+                return false;
         spares->due = USEC_INFINITY;
         if (add_one(spares) < 0)
                 fill_later(spares);
         else
                 fill_soon(spares);
+        return true;
 }
 
 /* In the order in which they were made. */
@@ -126,8 +129,17 @@ static struct spare take(struct spares *spares, size_t at) {
 
 bool spares_give(struct spares *spares, const struct launch_request *request, int socket, struct spare *ret) {
         for (size_t i = 0; i < spares->count; i++) {
-                if (!launcher_has_execed(spares->launcher, &spares->items[i].launched) ||
-                    spare_send(spares->items[i].link, request, socket) < 0)
+                struct spare *spare = &spares->items[i];
+
+                if (spare->killed || !launcher_has_execed(spares->launcher, &spare->launched))
+                        continue;
+                /* Nobody is to wait for who may never go on. */
+                if (spare_is_stopped(spare->launched.pid)) {
+                        spare->killed = true;
+                        kill(spare->launched.pid, SIGKILL);
+                        continue;
+                }
+                if (spare_send(spare->link, request, socket) < 0)
                         continue;
                 *ret = take(spares, i);
                 spares->delay = 0;

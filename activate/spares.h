@@ -11,6 +11,7 @@
 struct spare {
         struct launched launched; /* its pidfd is not kept */
         int link;
+        bool killed; /* was found stopped, and its end will be heard of */
 };
 
 struct spares {
@@ -27,14 +28,15 @@ struct spares {
 
 #define SPARES_NULL ((struct spares){.image = -EBADF, .due = USEC_INFINITY})
 
-/* What is borrowed outlives SPARES. Returns 0, or a negative errno: there are none on this machine. */
+/* What is borrowed outlives SPARES. Returns 0, or a negative errno: there are none,
+ * and all else goes on without (spare_error_text()). */
 int spares_init(struct spares *spares, unsigned wanted, const struct launch_plan *plan, struct launcher *launcher);
 
 /* Ends them, and waits for that. */
 void spares_deinit(struct spares *spares);
 
-/* Makes one that is due. */
-void spares_fill(struct spares *spares);
+/* Makes one that is due, and returns whether it was. */
+bool spares_fill(struct spares *spares);
 
 /* Gives SOCKET, with what REQUEST says of it, to one that is ready. False: there is none. */
 bool spares_give(struct spares *spares, const struct launch_request *request, int socket, struct spare *ret);

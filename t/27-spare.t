@@ -506,6 +506,89 @@ part 'activate --spare' => sub {
         }
 };
 
+# activate with these options on a socket, what it says, and its end.
+sub with_activate {
+        my ($options, $do, @wrap) = @_;
+        my $dir = File::Temp::tempdir('spare-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+        my $pid = fork // die "fork: $!";
+
+        if (!$pid) {
+                open STDERR, '>', "$dir/said" or POSIX::_exit(99);
+                { exec @wrap, $BrokerTest::ACTIVATE, '-a', @$options, '-l', "$dir/socket", '--', 'cat' }
+                POSIX::_exit(98);
+        }
+        my $t = bless { main_pid => $pid, eof => 1, log => [], partial => '', owner => 0 }, 'BrokerTest';
+        until_true($t, sub { -S "$dir/socket" });
+        $do->($t, sub { return BrokerTest::connect_to("$dir/socket") });
+        kill 'TERM', $pid;
+        waitpid $pid, 0;
+        is($?, 0, 'it ends with 0');
+        return read_file("$dir/said");
+}
+
+sub answered {
+        my ($client) = @_;
+
+        syswrite $client, "hello\n";
+        return (BrokerTest::read_line($client) // '') eq "hello\n";
+}
+
+part 'activate --spare, where they are stopped' => sub {
+        with_activate(['--spare=2'], sub {
+                my ($t, $connect) = @_;
+                my @pids = wait_spares($t, 2);
+
+                kill 'STOP', @pids;
+                ok(stopped($t, @pids), 'they are stopped');
+                my $client = $connect->();
+                ok(answered($client), '... and a client is served all the same');
+                ok(gone($t, @pids), '... they are killed');
+                is(scalar(wait_spares($t, 2)), 2, '... and replaced');
+                close $client;
+        });
+};
+
+part 'activate --spare, with few descriptors' => sub {
+        skip_part('prlimit(1) is not installed') if system('prlimit --version >/dev/null 2>&1') != 0;
+        with_activate(['--spare=50'], sub {
+                my ($t, $connect) = @_;
+                my @few;
+
+                until_true($t, sub { @few = spares($t); @few >= 5 });
+                my @clients = map { $connect->() } 1 .. 60;
+                is(scalar(grep { answered($_) } @clients), 60, 'everybody is served');
+                # What told of their start is closed, so that there are spares again although all of them are connected.
+                ok(until_true($t, sub { spares($t) >= 5 }), 'and there are spares');
+                cmp_ok(scalar(spares($t)), '<', 30, '... which leave some for connections');
+                close $_ for @clients;
+        }, 'prlimit', '--nofile=40:40');
+};
+
+part 'where nothing in memory may be executed' => sub {
+        skip_part('this needs root and vm.memfd_noexec (Linux 6.3)') if $> != 0 || !-e '/proc/sys/vm/memfd_noexec';
+        my @alone = ('unshare', '--pid', '--fork', '--kill-child', '--mount-proc');
+        my $set = 'echo 2 >/proc/sys/vm/memfd_noexec';
+        skip_part('no pid namespace can be made here') if system(@alone, 'sh', '-c', "($set) 2>/dev/null") != 0;
+        my $said = with_activate(['--spare=2'], sub {
+                my ($t, $connect) = @_;
+
+                ok(answered($connect->()), 'activate serves without');
+                my ($pid) = children($t->{main_pid});
+                kill 'TERM', $pid;
+        }, @alone, 'sh', '-c', "$set && exec \"\$@\"", 'sh');
+        like($said, qr/^activate: --spare: the system lets no memory file be executed .*; going on without$/m, '... and says so');
+
+        my $t = BrokerTest->new(later => 1, services => 'a: {listen: "%DIR%/a", wait: no, spare: 2, command: [cat]}');
+        my $pid = open my $log, '-|', @alone, 'sh', '-c', "$set && exec $BrokerTest::BROKER -c @{[$t->dir]}/conf 2>&1" or die "broker: $!";
+        my $line;
+        do { $line = BrokerTest::read_line($log) // '' } until $line eq '' || $line =~ /cannot make a spare/;
+        like($line, qr/cannot make a spare process: the system lets no memory file be executed/, 'the broker says so');
+        ok(answered(BrokerTest::connect_to($t->dir . '/a')), '... and serves without');
+        kill 'TERM', children($pid);
+        close $log;
+        is($?, 0, '... and ends with 0');
+};
+
 part 'ten thousand connections, kill -9 among them' => sub {
         my $n = $ENV{BROKER_TEST_CONNECTIONS} // 10_000;
         my $t = BrokerTest->new(head => "broker: {log: {format: json, level: warning}}\n", later => 1);
