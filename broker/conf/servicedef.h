@@ -314,7 +314,7 @@ struct service_def {
         bool non_blocking;
         bool main;
         struct peer_ids_def *claim; /* who may take the sockets; NULL: root and the broker's own user */
-        int spare; /* processes kept ready for connections */
+        int spare;                  /* processes kept ready for connections */
         struct workers_def workers;
         struct request_def *request; /* with handoff: request, after loading; else NULL */
         enum ready_kind ready;

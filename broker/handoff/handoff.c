@@ -6,9 +6,8 @@
 #include <errno.h>
 
 const char *const handoff_type_names[HANDOFF_TYPE_N] = {
-        [HANDOFF_TYPE_LISTENERS] = "listeners", [HANDOFF_TYPE_SPAWN] = "spawn",
-        [HANDOFF_TYPE_RELAY] = "relay",         [HANDOFF_TYPE_BUILTIN] = "builtin",
-        [HANDOFF_TYPE_PASS] = "pass",           [HANDOFF_TYPE_REQUEST] = "request",
+        [HANDOFF_TYPE_LISTENERS] = "listeners", [HANDOFF_TYPE_SPAWN] = "spawn", [HANDOFF_TYPE_RELAY] = "relay",
+        [HANDOFF_TYPE_BUILTIN] = "builtin",     [HANDOFF_TYPE_PASS] = "pass",   [HANDOFF_TYPE_REQUEST] = "request",
         [HANDOFF_TYPE_SPARES] = "spares",
 };
 
