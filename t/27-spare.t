@@ -220,6 +220,21 @@ Y
         $t->stop;
 };
 
+part 'nobody looks into one' => sub {
+        skip_part('only root can be several users') if $> != 0;
+        my $t = BrokerTest->new(services => 'a: {listen: 127.0.0.1:0, wait: no, spare: 1, user: nobody, command: [%PROBE%, --echo]}');
+        my ($pid) = wait_spares($t, 1);
+        my @as_its_user = ('setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups');
+        my $look = sub { return scalar `@as_its_user readlink /proc/$pid/fd/2 2>&1` };
+
+        skip_part('setpriv(1) is not installed') if system(@as_its_user, 'true') != 0;
+        is($look->(), '', 'a process of its user finds nothing out, which it would need to take the connection');
+        my $client = $t->served('a');
+        like($look->(), qr/^pipe:/, 'the program is as open as any');
+        close $client;
+        $t->stop;
+};
+
 part 'in an empty root_dir' => sub {
         skip_part('only root can change the root directory') if $> != 0;
         my $t = BrokerTest->new(later => 1);

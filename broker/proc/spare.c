@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,10 @@ static int write_image(int fd) {
                 return err_raise(-errno);
         if ((size_t)n != spare_image_size)
                 return err_raise(-ENOSPC);
+        /* As long as a process runs what its user cannot read, he cannot look into it or take its descriptors from it
+         * (ptrace(2)); its program may be one that he cannot either, a set-user-ID one. */
+        if (fchmod(fd, 0511) < 0)
+                return err_raise(-errno);
         /* Nobody may change what runs with rights, whoever gets hold of it. */
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
                 return err_raise(-errno);
