@@ -1,6 +1,8 @@
 /* Rules about built-ins, which the broker answers itself, and about services that are asked for by name. */
 #include "conf/check.h"
 
+#include <strings.h>
+
 /* What an inherited socket is, shows when it is there (core/change.c). */
 static void check_socket(struct decoder *dec, const struct record *record, int index) {
         const struct service_def *def = record->def;
@@ -38,6 +40,10 @@ static void check_tcpmux(struct decoder *dec, struct record *record) {
         if (check_is_there(record, SERVICE_BUILTIN) && def->builtin == BUILTIN_TCPMUX)
                 check_refuse_key(dec, record, SERVICE_TCPMUX,
                                  "is for the services that are asked for, not for the one that is asked; leave it out");
+        else if (strcasecmp(def->name, "help") == 0)
+                check_refuse_key(dec, record, SERVICE_TCPMUX,
+                                 "cannot be for a service with this name, since HELP asks for the list of all; call it "
+                                 "something else");
 }
 
 void check_asked(const struct def_set *set, struct diag *diag) {
