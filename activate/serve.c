@@ -220,6 +220,7 @@ static void serve_stop(struct serve *serve) {
         serve->state = SERVE_DRAINING;
         poller_drop_claim(&serve->poller);
         sockets_close(&serve->sockets);
+        spares_deinit(&serve->spares);
         if (serve->options->workers > 0)
                 passqueue_end(&serve->workers.queue);
 }

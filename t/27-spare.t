@@ -534,8 +534,9 @@ sub with_activate {
         }
         my $t = bless { main_pid => $pid, eof => 1, log => [], partial => '', owner => 0 }, 'BrokerTest';
         until_true($t, sub { -S "$dir/socket" });
-        $do->($t, sub { return BrokerTest::connect_to("$dir/socket") });
-        kill 'TERM', $pid;
+        # Told twice, it would not wait for anybody.
+        my $told = $do->($t, sub { return BrokerTest::connect_to("$dir/socket") }) // '';
+        kill 'TERM', $pid if $told ne 'told';
         waitpid $pid, 0;
         is($?, 0, 'it ends with 0');
         return read_file("$dir/said");
@@ -561,6 +562,33 @@ part 'activate --spare, where they are stopped' => sub {
                 is(scalar(wait_spares($t, 2)), 2, '... and replaced');
                 close $client;
         });
+};
+
+part 'activate --spare, and its end' => sub {
+        with_activate(['--spare=3'], sub {
+                my ($t, $connect) = @_;
+                my @pids = wait_spares($t, 3);
+                my $client = $connect->();
+
+                ok(answered($client), 'a client is served');
+                @pids = wait_spares($t, 3);
+                kill 'TERM', $t->{main_pid};
+                ok(gone($t, @pids), 'told to stop it needs none any more');
+                ok(answered($client), '... and who is in goes on');
+                close $client;
+                return 'told';
+        });
+        my @pids;
+        my $killed = fork // die "fork: $!";
+        if (!$killed) {
+                { exec $BrokerTest::ACTIVATE, '-a', '--spare=2', '-l', '@spare-killed-' . $$, '--', 'cat' }
+                POSIX::_exit(98);
+        }
+        my $t = bless { main_pid => $killed, eof => 1, log => [], partial => '', owner => 0 }, 'BrokerTest';
+        @pids = wait_spares($t, 2);
+        kill 'KILL', $killed;
+        waitpid $killed, 0;
+        ok(ended($t, @pids), 'killed, they end by themselves');
 };
 
 part 'activate --spare, with few descriptors' => sub {
