@@ -618,6 +618,7 @@ part 'where nothing in memory may be executed' => sub {
                 ok(answered($connect->()), 'activate serves without');
                 my ($pid) = children($t->{main_pid});
                 kill 'TERM', $pid;
+                return 'told';
         }, @alone, 'sh', '-c', "$set && exec \"\$@\"", 'sh');
         like($said, qr/^activate: --spare: the system lets no memory file be executed .*; going on without$/m, '... and says so');
 
