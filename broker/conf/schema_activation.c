@@ -173,8 +173,9 @@ static const struct key activation_keys[] = {
                 .lenient = true,
                 .choices = {tcpmux_names, TCPMUX_N},
                 .fallback = "no",
-                .meaning = "Whether clients of a `builtin: tcpmux` get to the service by its name; with plain its "
-                           "program answers that it is there (\"+\"), else the broker does. It need not listen then.",
+                .meaning = "Whether clients of a `builtin: tcpmux` get to the service by its name: yes, and the "
+                           "broker says \"+Go\" to them first; plain, and nothing, for programs that begin with \"+\" "
+                           "themselves. The service need not listen then.",
                 .example = "yes",
         },
         {
