@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
