@@ -165,6 +165,46 @@ Y
         $t->stop;
 };
 
+# What iotcpd(1) shows, and finer: in the log and in the status.
+part 'statistics' => sub {
+        my $t = broker_with(<<'Y');
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: 1, restart_delay: 10ms, request: {busy_timeout: 300ms}}
+Y
+        my $fifo = fifo($t, 'hold');
+        my $held = say_to($t->connect('r'), "hold $fifo");
+
+        wait_requests($t, sub { $_[0]{busy} == 1 });
+        my $delayed = say_to($t->connect('r'), 'delayed');
+        wait_requests($t, sub { $_[0]{waiting} == 1 });
+        release($fifo);
+        reply($_) for $held, $delayed;
+        answer($t, $_) for qw(die hang x);
+        my $n = wait_requests($t, sub { $_[0]{leaving} == 0 });
+        is(join(' ', map { "$_=$n->{$_}" } qw(total replied timed_out failed dropped spawns waiting idle busy leaving)),
+                'total=5 replied=3 timed_out=1 failed=1 dropped=0 spawns=3 waiting=0 idle=1 busy=0 leaving=0',
+                'SIGUSR1: the counts');
+        cmp_ok($n->{delayed}, '>=', 1, 'one had to wait');
+        my @classes = map { "ms_$_" } qw(0_100 100_250 250_500 500_750 750_1000 1000_);
+        is(scalar grep({ defined $n->{$_} } @classes), 6, 'classes');
+        my $sum = 0;
+        $sum += $n->{$_} for @classes;
+        is($sum, 3, 'each reply is in one');
+        my $fine = $t->wait_message('reply times', service => 'r', replies => 3);
+        my @fine = grep { /^to_|^longer$/ } sort keys %$fine;
+        is(scalar @fine, 16, 'finer ones');
+        $sum = 0;
+        $sum += $fine->{$_} for @fine;
+        is($sum, 3, 'each reply is in one of them, too');
+        ok(defined $fine->{mean}, 'and their mean');
+
+        my ($status, $out) = $t->verb('status', 'r');
+        like($out, qr/^\s*Requests: total 5, replied 3, timed_out 1, failed 1, dropped 0, delayed $n->{delayed}, spawns $n->{spawns}, waiting 0$/m, 'status: the counts');
+        like($out, qr/^\s*Workers: idle 1, busy 0, leaving 0$/m, 'workers by state');
+        like($out, qr/^\s*Replies: 0-100 ms \d+, 100-250 ms \d+, 250-500 ms \d+, 500-750 ms \d+, 750-1000 ms \d+, 1000- ms \d+$/m, 'classes');
+        like($out, qr/^\s*Reply time: 3 measured, mean .*\n\s+(?:≤|<=) /m, 'a finer histogram');
+        $t->stop;
+};
+
 part 'who waits' => sub {
         my $t = broker_with(<<'Y');
 r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: 1, request: {queue: 2, keep_alive: yes}}

@@ -16,5 +16,6 @@ struct histogram {
 /* The longest that still belongs to each class, in microseconds: 100 us to about 5 minutes; the last is
  * USEC_INFINITY. */
 extern const usec_t histogram_bounds[HISTOGRAM_CLASSES];
+extern const char *const histogram_names[HISTOGRAM_CLASSES]; /* for fields of the log */
 
 void histogram_add(struct histogram *histogram, usec_t value);

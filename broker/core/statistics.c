@@ -46,12 +46,25 @@ static void log_service(struct manager *manager, const struct service *service) 
         log_event(LOG_LEVEL_INFO, fields, "statistics");
 }
 
+/* How long replies took, finer than iotcpd(1) has it. */
+static void log_replies(const struct service *service, const struct histogram *latency) {
+        struct log_field fields[3 + HISTOGRAM_CLASSES + 1] = {
+                LOG_STRING("service", service->name),
+                LOG_INTEGER("replies", (int64_t)latency->count),
+                LOG_DURATION("mean", latency->count > 0 ? latency->sum / latency->count : 0),
+        };
+
+        for (size_t i = 0; i < HISTOGRAM_CLASSES; i++)
+                fields[3 + i] = LOG_INTEGER(histogram_names[i], (int64_t)latency->classes[i]);
+        log_event(LOG_LEVEL_INFO, fields, "reply times");
+}
+
 /* Where iotcpd(1) has its classes. */
 static void log_requests(const struct service *service) {
         static const struct answers none;
         const struct answers *answers =
                 service->measures && service->measures->answers ? service->measures->answers : &none;
-        struct log_field fields[7 + HANDOFF_ANSWER_N + ANSWERS_CLASSES + 1] = {0};
+        struct log_field fields[8 + HANDOFF_ANSWER_N + ANSWERS_CLASSES + 1] = {0};
         char names[ANSWERS_CLASSES][16];
         struct handoff_tally tally;
         size_t count = 0;
@@ -68,12 +81,14 @@ static void log_requests(const struct service *service) {
         fields[count++] = LOG_INTEGER("spawns", (int64_t)service->counters.starts);
         fields[count++] = LOG_INTEGER("idle", (int64_t)tally.idle);
         fields[count++] = LOG_INTEGER("busy", (int64_t)tally.busy);
+        fields[count++] = LOG_INTEGER("leaving", (int64_t)tally.leaving);
         for (size_t i = 0; i < ANSWERS_CLASSES; i++) {
                 snprintf(names[i], sizeof(names[i]), "ms_%s", answers_class_names[i]);
                 *strchr(names[i], '-') = '_';
                 fields[count++] = LOG_INTEGER(names[i], (int64_t)answers->classes[i]);
         }
         log_event(LOG_LEVEL_INFO, fields, "requests");
+        log_replies(service, &answers->latency);
 }
 
 void statistics_log(struct manager *manager) {

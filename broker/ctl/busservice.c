@@ -203,12 +203,13 @@ static const struct answers *answers_of(const struct service_snapshot *snapshot)
 
 static int append_requests(sd_bus_message *message, const struct service_snapshot *snapshot) {
         const struct answers *answers = answers_of(snapshot);
-        struct count counts[HANDOFF_ANSWER_N + 3] = {{"total", answers_total(answers)}};
+        struct count counts[HANDOFF_ANSWER_N + 4] = {{"total", answers_total(answers)}};
         size_t count = 1;
 
         for (size_t i = 0; i < HANDOFF_ANSWER_N; i++)
                 counts[count++] = (struct count){answers_names[i], answers->counts[i]};
         counts[count++] = (struct count){"delayed", answers->delayed};
+        counts[count++] = (struct count){"spawns", snapshot->counters.starts};
         counts[count++] = (struct count){"waiting", snapshot->tally.waiting};
         return append_counts(message, counts, snapshot->answers_requests ? count : 0);
 }

@@ -17,6 +17,12 @@ static void test_classes(void **state UNUSED) {
 static void test_bounds_grow(void **state UNUSED) {
         for (size_t i = 1; i < HISTOGRAM_CLASSES; i++)
                 assert_true(histogram_bounds[i] > histogram_bounds[i - 1]);
+        assert_string_equal(histogram_names[0], "to_100us");
+        assert_true(histogram_bounds[8] == 100 * USEC_PER_MSEC);
+        assert_string_equal(histogram_names[8], "to_100ms");
+        assert_true(histogram_bounds[HISTOGRAM_CLASSES - 2] == 300 * USEC_PER_SEC);
+        assert_string_equal(histogram_names[HISTOGRAM_CLASSES - 2], "to_5min");
+        assert_string_equal(histogram_names[HISTOGRAM_CLASSES - 1], "longer");
         assert_true(histogram_bounds[HISTOGRAM_CLASSES - 1] == USEC_INFINITY);
 }
 
