@@ -385,6 +385,37 @@ part 'upgrade' => sub {
         $t->stop;
 };
 
+part 'idle_exit' => sub {
+        my $head = "broker: {idle_exit: 200ms, log: {format: json, level: debug}}\n";
+        my $t = broker_with(<<'Y', head => $head);
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, start: boot, workers: {min: 2, max: 3, spare: 1}}
+Y
+        my $client = $t->connect('q');
+
+        ok(worker_of($client), 'a client');
+        end_of_worker($t, status => 'exit:0');
+        ok($t->wait_message('something is alive, idle_exit begins anew'), 'keeps its worker, and that one the broker') for 1, 2;
+        is($t->statistics('q')->{processes}, 1, 'workers without a client end for it');
+        my $next = $t->connect('q');
+        ok(worker_of($next), 'and are there again with the next one');
+        $next->close;
+        $client->close;
+        ok($t->wait_message('nothing has been alive for idle_exit'), 'then it ends, and min does not keep it');
+        $t->stop(ended => 1);
+
+        # Who comes while they are ending.
+        $t = broker_with("q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: {min: 3, max: 3}}\n", head => $head);
+        $client = $t->connect('q');
+        worker_of($client);
+        # The client's worker sees it only when he has left, and another one is there for whoever comes.
+        $t->wait_message('something is alive, idle_exit begins anew');
+        my @more = map { $t->connect('q') } 1, 2;
+        ok(worker_of($_), 'is served') for @more;
+        $_->close for @more, $client;
+        ok($t->wait_message('nothing has been alive for idle_exit'), 'and then it ends');
+        $t->stop(ended => 1);
+};
+
 part 'limits' => sub {
         my $t = broker_with(<<'Y');
 q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 4, instances: 1, per_source: 1}

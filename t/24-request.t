@@ -506,6 +506,21 @@ Y
         is($t->wait_exit, 0, 'then it ends');
 };
 
+part 'idle_exit' => sub {
+        my $t = broker_with(<<'Y', head => "broker: {idle_exit: 200ms, log: {format: json, level: debug}}\n");
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], start: boot, workers: {min: 2, max: 3}, request: {keep_alive: yes}}
+Y
+        my $client = say_to($t->connect('r'), 'x');
+
+        is(reply($client), "re: x\n", 'a client');
+        ok($t->wait_message('something is alive, idle_exit begins anew'), 'keeps the broker') for 1, 2;
+        is(requests($t)->{idle}, 2, 'with all its workers');
+        close $client;
+        ok($t->wait_message('worker ended', reason => 'idle_stop'), 'workers that min keeps do not');
+        ok($t->wait_message('nothing has been alive for idle_exit'), 'it ends');
+        $t->stop(ended => 1);
+};
+
 part 'per_source, instances' => sub {
         my $t = broker_with(<<'Y');
 r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], per_source: 2, request: {keep_alive: yes}}

@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 
 #define POLL_MAX 64
-#define SPARES_END (100 * USEC_PER_MSEC) /* killed processes are gone by then */
+#define REST_LOOK (50 * USEC_PER_MSEC) /* most have ended by then */
+#define REST_MAX (2 * USEC_PER_SEC)
 #define ACCURACY_MAX (250 * USEC_PER_MSEC)
 
 /* Whether any socket of SERVICE has something that was not taken yet. */
@@ -38,8 +39,8 @@ static bool anything_waits(const struct service *service) {
 
 /* Between two runs a `start: boot` server has not ended for good; and what is stored with us ends with us. */
 static bool is_busy(const struct service *service) {
-        return service->state == SERVICE_BACKOFF || service->claim || service_is_busy(service) ||
-               (service->program && handoff_is_waiting(service->program->handoff)) ||
+        return service->state == SERVICE_BACKOFF || service->claim || service_older_are_busy(service) ||
+               (service->program && handoff_is_alive(service->program->handoff)) ||
                (service->fdstore && service->fdstore->count > 0) || !list_is_empty(&service->held) ||
                anything_waits(service);
 }
@@ -70,24 +71,20 @@ static void arm(struct manager *manager, usec_t at) {
         sd_event_source_set_enabled(manager->idleexit.timer, SD_EVENT_ONESHOT);
 }
 
-/* Spares nobody has used keep nobody here; but the kernel does not tell them from other children. Returns whether
- * there were any: they are replaced by the next connection, or spares_wake(). */
-static bool spares_end(struct manager *manager) {
+/* Spares nobody has used and workers without work keep nobody here; but the kernel does not tell them from other
+ * children, nor do we know of every worker whether it has any. Returns whether there were some. */
+static bool processes_rest(struct manager *manager) {
         const struct service *service;
         bool any = false;
 
-        list_for_each(service, &manager->services, link) {
-                struct handoff *handoff = service->program ? service->program->handoff : NULL;
-
-                if (!handoff || handoff->spare_count == 0)
-                        continue;
-                handoff_stop(handoff);
-                any = true;
-        }
+        list_for_each(service, &manager->services, link)
+                if (service->program && handoff_rest(service->program->handoff))
+                        any = true;
         return any;
 }
 
-static void spares_wake(struct manager *manager) {
+/* Somebody else is alive: spares are there again, workers with the next client. */
+static void processes_wake(struct manager *manager) {
         const struct service *service;
 
         list_for_each(service, &manager->services, link)
@@ -95,25 +92,41 @@ static void spares_wake(struct manager *manager) {
                         handoff_on_listening(service->program->handoff);
 }
 
+/* Returns when to look again whether those who were told to end have; 0: that does not matter. */
+static usec_t rest(struct manager *manager, usec_t now) {
+        struct idleexit *idleexit = &manager->idleexit;
+
+        if (idleexit->rest_until == 0 && processes_rest(manager))
+                idleexit->rest_until = now + REST_MAX;
+        else if (idleexit->rest_until == 0 || !has_children())
+                return 0;
+        return now < idleexit->rest_until ? now + REST_LOOK : 0;
+}
+
+static void note_life(struct manager *manager, usec_t now) {
+        struct idleexit *idleexit = &manager->idleexit;
+
+        if (anything_lives(manager) || has_children()) {
+                if (idleexit->rest_until > 0)
+                        processes_wake(manager);
+                log_debug("something is alive, idle_exit begins anew");
+                idleexit->since = now;
+        }
+        idleexit->rest_until = 0;
+}
+
 static int on_timer(sd_event_source *source UNUSED, uint64_t fired_at UNUSED, void *userdata) {
         struct manager *manager = userdata;
-        usec_t now = clock_monotonic();
-        bool alone = manager->idleexit.alone, lives = anything_lives(manager);
+        usec_t idle_exit = manager->broker.idle_exit, now = clock_monotonic(), look_at = 0;
 
-        manager->idleexit.alone = false;
-        if (!lives && !alone && manager->idleexit.since + manager->broker.idle_exit <= now && spares_end(manager)) {
-                manager->idleexit.alone = true;
-                arm(manager, now + SPARES_END);
-                return 0;
+        if (manager->idleexit.since + idle_exit <= now && !anything_lives(manager))
+                look_at = rest(manager, now);
+        if (look_at == 0) {
+                note_life(manager, now);
+                look_at = manager->idleexit.since + idle_exit;
         }
-        if (lives || has_children()) {
-                if (alone)
-                        spares_wake(manager);
-                log_debug("something is alive, idle_exit begins anew");
-                manager->idleexit.since = now;
-        }
-        if (manager->idleexit.since + manager->broker.idle_exit > now) {
-                arm(manager, manager->idleexit.since + manager->broker.idle_exit);
+        if (look_at > now) {
+                arm(manager, look_at);
                 return 0;
         }
         log_event(LOG_LEVEL_INFO, NULL, "nothing has been alive for idle_exit");
@@ -145,4 +158,10 @@ void idleexit_deinit(struct manager *manager) {
 
 void idleexit_on_end(struct manager *manager) {
         manager->idleexit.since = manager_now(manager);
+}
+
+void idleexit_on_process_end(struct manager *manager) {
+        /* Of one that was told to: it is no sign of life. */
+        if (manager->idleexit.rest_until == 0)
+                idleexit_on_end(manager);
 }

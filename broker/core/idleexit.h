@@ -10,8 +10,8 @@ struct manager;
 
 struct idleexit {
         sd_event_source *timer;
-        bool alone;   /* spares were ended to see whether there is anything else */
-        usec_t since; /* the last sign of life, monotonic */
+        usec_t rest_until; /* whoever waits for clients was told to end, and is waited for as long as that; 0: not so */
+        usec_t since;      /* the last sign of life, monotonic */
 };
 
 /* The definitions in force say how long. */
@@ -19,4 +19,5 @@ void idleexit_apply(struct manager *manager);
 void idleexit_deinit(struct manager *manager);
 
 /* Something has just ended that kept the broker here: a process, a connection. */
+void idleexit_on_process_end(struct manager *manager);
 void idleexit_on_end(struct manager *manager);

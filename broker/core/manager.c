@@ -265,7 +265,7 @@ void manager_on_freed(struct manager *manager) {
         struct list waiting;
         struct service *service;
 
-        idleexit_on_end(manager);
+        idleexit_on_process_end(manager);
         if (list_is_empty(&manager->short_services))
                 return;
         /* Out of the list first: who finds it still short goes back in. */

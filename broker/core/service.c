@@ -162,15 +162,17 @@ size_t service_process_count(const struct service *service) {
         return count;
 }
 
-bool service_is_busy(const struct service *service) {
+bool service_older_are_busy(const struct service *service) {
         struct program *program;
 
-        if (service->program && handoff_is_busy(service->program->handoff))
-                return true;
-        list_for_each(program, &service->retired, link)
+        list_for_each(program, (struct list *)&service->retired, link)
                 if (handoff_is_busy(program->handoff))
                         return true;
         return false;
+}
+
+bool service_is_busy(const struct service *service) {
+        return (service->program && handoff_is_busy(service->program->handoff)) || service_older_are_busy(service);
 }
 
 void service_retire(struct service *service) {

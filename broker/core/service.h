@@ -146,6 +146,9 @@ size_t service_process_count(const struct service *service);
 /* Whether any generation has a process, or a connection that needs none. */
 bool service_is_busy(const struct service *service);
 
+/* The same of those before the one in force. */
+bool service_older_are_busy(const struct service *service);
+
 /* No further connections come: proxies' servers end when the last of those there are has. */
 void service_retire(struct service *service);
 

@@ -153,6 +153,19 @@ bool handoff_is_waiting(const struct handoff *handoff) {
         return handoff->ops->is_waiting && handoff->ops->is_waiting(handoff);
 }
 
+bool handoff_is_alive(const struct handoff *handoff) {
+        size_t idle = handoff->ops->idle_count ? handoff->ops->idle_count(handoff) : 0;
+
+        return handoff->connection_count > 0 || handoff->process_count > idle || handoff_is_waiting(handoff);
+}
+
+bool handoff_rest(struct handoff *handoff) {
+        if (!handoff->ops->rest || handoff->process_count + handoff->spare_count == 0)
+                return false;
+        handoff->ops->rest(handoff);
+        return true;
+}
+
 bool handoff_is_full(struct handoff *handoff) {
         return handoff->ops->is_full && handoff->ops->is_full(handoff);
 }

@@ -241,6 +241,8 @@ struct handoff_ops {
         void (*retire)(struct handoff *handoff, enum handoff_retirement how);
         void (*stop)(struct handoff *handoff);
         void (*restart)(struct handoff *handoff);
+        void (*rest)(struct handoff *handoff);
+        size_t (*idle_count)(const struct handoff *handoff); /* of processes that may serve nobody; NULL: 0 */
         bool (*cut)(struct handoff *handoff);
         bool (*is_waiting)(const struct handoff *handoff);
         bool (*is_full)(struct handoff *handoff);
@@ -291,6 +293,13 @@ bool handoff_cut(struct handoff *handoff);
 
 /* Whether a server is to be started of its own accord, now or when a delay is over. */
 bool handoff_is_waiting(const struct handoff *handoff);
+
+/* Whether anybody is served, or may be soon. */
+bool handoff_is_alive(const struct handoff *handoff);
+
+/* Nobody has come for long: processes that are there only for who may come end, and are there again when he does, or
+ * after handoff_on_listening(). Whoever serves somebody goes on. Returns whether there are any of either. */
+bool handoff_rest(struct handoff *handoff);
 
 /* Whether it takes no connection now; once it has said so, the end of one, by `finished`, is when to ask again. */
 bool handoff_is_full(struct handoff *handoff);

@@ -197,7 +197,7 @@ static bool dismiss_any(struct pool *pool, enum pool_reason why UNUSED) {
 }
 
 static bool is_unheard(struct pool *pool) {
-        return !passqueue_is_empty(&container_of(pool, struct pass, pool)->queue);
+        return passqueue_is_dismissing(&container_of(pool, struct pass, pool)->queue);
 }
 
 static const struct pool_ops pool_ops = {
@@ -256,6 +256,7 @@ static int replace_queue(struct pass *pass) {
         pass->back_outcome = HANDOFF_STOPPED;
         passqueue_close(&pass->queue);
         pass->queue = queue;
+        pass->pool.has_called = false;
         pool_fail(&pass->pool, now_of(pass));
         pool_stop_all(&pass->pool, PROCESS_STOPPED);
         look_soon(pass);
@@ -266,7 +267,7 @@ static int pass_take_connection(struct handoff *handoff, struct connection *conn
         struct pass *pass = pass_of(handoff);
         int r = 0;
 
-        if (pool_staff(&pass->pool) == 0)
+        if (pool_staff(&pass->pool) == 0 || pass->pool.is_resting)
                 pool_need(&pass->pool, 1, now_of(pass));
         if (pool_staff(&pass->pool) == 0)
                 r = pass->pool.error;
@@ -303,6 +304,7 @@ static void pass_boot(struct handoff *handoff) {
         if (pass->is_retired)
                 return;
         pass->pool.has_begun = true;
+        pass->pool.is_resting = false;
         pool_run_soon(&pass->pool);
 }
 
@@ -314,11 +316,24 @@ static void pass_on_policy(struct handoff *handoff) {
         pool_run_soon(&pass_of(handoff)->pool);
 }
 
+/* What the next ones cannot have for want of descriptors stays where it is, for the old workers. */
+static bool can_take_back(const struct pass *pass) {
+        int probe = fcntl(pass->queue.read_fd, F_DUPFD_CLOEXEC, 0);
+
+        fd_close(probe);
+        return probe >= 0;
+}
+
 static void take_back(struct pass *pass, enum handoff_outcome outcome) {
+        bool was_dismissing = passqueue_is_dismissing(&pass->queue);
         struct connection *connection;
 
-        while ((connection = passqueue_take_back(&pass->queue)))
+        while ((outcome != HANDOFF_GIVEN_BACK || can_take_back(pass)) &&
+               (connection = passqueue_take_back(&pass->queue)))
                 list_append(&pass->back, &connection->link);
+        /* We have heard it ourselves: nobody ends for it. */
+        if (was_dismissing && !passqueue_is_dismissing(&pass->queue))
+                pass->pool.has_called = false;
         pass->back_outcome = outcome;
         look_soon(pass);
 }
@@ -358,6 +373,17 @@ static void pass_restart(struct handoff *handoff) {
         pass_stop(handoff);
         if (had_begun)
                 pass_boot(handoff);
+}
+
+static void pass_rest(struct handoff *handoff) {
+        struct pass *pass = pass_of(handoff);
+
+        pool_rest(&pass->pool, now_of(pass));
+}
+
+/* Who of them has nothing to do we do not see: those who have look at the queue later. */
+static size_t pass_idle_count(const struct handoff *handoff) {
+        return ((const struct pass *)handoff)->pool.count;
 }
 
 static bool pass_is_waiting(const struct handoff *handoff) {
@@ -423,6 +449,8 @@ const struct handoff_ops pass_ops = {
         .retire = pass_retire,
         .stop = pass_stop,
         .restart = pass_restart,
+        .rest = pass_rest,
+        .idle_count = pass_idle_count,
         .cut = pass_cut,
         .is_waiting = pass_is_waiting,
         .is_full = pass_is_full,

@@ -9,6 +9,7 @@
 
 #define START_BURST 16                      /* processes started in one go; then the loop has a turn */
 #define BLOCKED_DELAY (20 * USEC_PER_MSEC)  /* until prepare is asked again whether the one before has ended */
+#define REST_DELAY USEC_PER_MSEC            /* from one to the next, when all of them are to end */
 #define DISMISS_DELAY (100 * USEC_PER_MSEC) /* until dismiss_any is asked again */
 
 static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -153,7 +154,7 @@ static usec_t shrinks_at(const struct pool *pool) {
         if (pool->has_ended || pool_staff(pool) <= target(pool) || pool->has_called ||
             (!pool->ops->dismiss_any && pool->busy_count == pool_staff(pool)))
                 return USEC_INFINITY;
-        return usec_add(pool->calm_since, pool->setup->shrink_after);
+        return usec_add(pool->calm_since, pool->is_resting ? REST_DELAY : pool->setup->shrink_after);
 }
 
 static void shrink(struct pool *pool, usec_t now) {
@@ -254,13 +255,17 @@ void pool_run_soon(struct pool *pool) {
 
 void pool_begin(struct pool *pool, usec_t now) {
         pool->has_begun = true;
+        pool->is_resting = false;
         pool_run(pool, now);
 }
 
 int pool_need(struct pool *pool, size_t needed, usec_t now) {
         note_calm(pool, now);
         pool->needed = needed;
-        pool->has_begun = pool->has_begun || needed > 0;
+        if (needed > 0) {
+                pool->has_begun = true;
+                pool->is_resting = false;
+        }
         pool_run(pool, now);
         if (pool_staff(pool) > 0 || needed == 0)
                 return 0;
@@ -294,6 +299,14 @@ void pool_count_work(struct pool *pool, struct pool_worker *worker, uint64_t cou
         pool->served = pool->setup->max_requests > 0 ? pool->served + count : 0;
         if (pool->setup->max_requests > 0 && pool->served >= pool->setup->max_requests)
                 pool_run(pool, now);
+}
+
+void pool_rest(struct pool *pool, usec_t now) {
+        pool->has_begun = false;
+        pool->is_resting = true;
+        pool->needed = 0;
+        pool->calm_since = now;
+        pool_run(pool, now);
 }
 
 void pool_end(struct pool *pool) {

@@ -77,6 +77,7 @@ struct pool {
         bool has_called;      /* dismiss_any was, and nobody has followed yet */
         bool has_begun;       /* min and spare are kept from now on */
         bool has_ended;       /* nobody is started any more */
+        bool is_resting;      /* those who are idle end, until there is work */
         bool is_running;      /* pool_run() is on the way */
         size_t needed;        /* how many workers there is work for */
         usec_t calm_since;    /* when there were last no more than needed */
@@ -113,6 +114,9 @@ void pool_set_busy(struct pool_worker *worker, bool busy, usec_t now);
 
 /* WORKER has done COUNT pieces of work; NULL: one of them has. */
 void pool_count_work(struct pool *pool, struct pool_worker *worker, uint64_t count, usec_t now);
+
+/* There has been no work for long: all who are idle end, and none is there until there is work, by pool_need(). */
+void pool_rest(struct pool *pool, usec_t now);
 
 /* Nobody is started any more, and nobody dismissed: the owner tells those who are there. */
 void pool_end(struct pool *pool);

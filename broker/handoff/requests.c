@@ -245,7 +245,7 @@ static int requests_take_connection(struct handoff *handoff, struct connection *
         struct requests *requests = requests_of(handoff);
         int r = 0;
 
-        if (pool_staff(&requests->pool) == 0)
+        if (pool_staff(&requests->pool) == 0 || requests->pool.is_resting)
                 pool_need(&requests->pool, 1, requests_now(requests));
         if (pool_staff(&requests->pool) == 0)
                 r = requests->pool.error;
@@ -262,6 +262,7 @@ static void requests_boot(struct handoff *handoff) {
         if (requests->is_retired)
                 return;
         requests->pool.has_begun = true;
+        requests->pool.is_resting = false;
         pool_run_soon(&requests->pool);
 }
 
@@ -336,6 +337,18 @@ static void requests_restart(struct handoff *handoff) {
                 requests_boot(handoff);
 }
 
+static void requests_rest(struct handoff *handoff) {
+        struct requests *requests = requests_of(handoff);
+
+        pool_rest(&requests->pool, requests_now(requests));
+}
+
+static size_t requests_idle_count(const struct handoff *handoff) {
+        const struct pool *pool = &((const struct requests *)handoff)->pool;
+
+        return pool->count - pool->busy_count;
+}
+
 static bool requests_is_waiting(const struct handoff *handoff) {
         return pool_is_short(&((const struct requests *)handoff)->pool);
 }
@@ -405,6 +418,8 @@ const struct handoff_ops request_ops = {
         .retire = requests_retire,
         .stop = requests_stop,
         .restart = requests_restart,
+        .rest = requests_rest,
+        .idle_count = requests_idle_count,
         .cut = requests_cut,
         .is_waiting = requests_is_waiting,
         .describe = requests_describe,

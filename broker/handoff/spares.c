@@ -228,6 +228,7 @@ const struct handoff_ops spares_ops = {
         .on_listening = spares_on_listening,
         .retire = spares_retire,
         .stop = discard_all,
+        .rest = discard_all,
         .abandon = discard_all,
         .close = spares_close,
 };

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -260,10 +259,10 @@ int passqueue_move_taken(struct passqueue *from, struct passqueue *to) {
         return 0;
 }
 
-bool passqueue_is_empty(const struct passqueue *queue) {
-        struct pollfd end = {.fd = queue->read_fd, .events = POLLIN};
+bool passqueue_is_dismissing(const struct passqueue *queue) {
+        char byte;
 
-        return poll(&end, 1, 0) == 0;
+        return recv(queue->read_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool passqueue_dismiss_one(struct passqueue *queue) {

@@ -60,8 +60,8 @@ bool passqueue_dismiss_one(struct passqueue *queue);
 /* All of them are, behind what waits. */
 void passqueue_end(struct passqueue *queue);
 
-/* Whether it is empty, of messages of passqueue_dismiss_one() too. */
-bool passqueue_is_empty(const struct passqueue *queue);
+/* Whether a message of passqueue_dismiss_one(), which was sent when nobody waited, has been heard of by nobody yet. */
+bool passqueue_is_dismissing(const struct passqueue *queue);
 
 /* What was taken out of FROM, and not told of, is told of by TO, which is new. Returns 0 or -ENOMEM. */
 int passqueue_move_taken(struct passqueue *from, struct passqueue *to);

@@ -47,7 +47,7 @@ static void test_order(void **state UNUSED) {
 
         assert_int_equal(passqueue_open(&queue, 40), 0);
         assert_yes(queue.capacity >= 40);
-        assert_yes(passqueue_is_empty(&queue));
+        assert_no(passqueue_is_dismissing(&queue));
         for (size_t i = 0; i < 40; i++) {
                 connections[i] = connect_unix(&far[i]);
                 assert_int_equal(passqueue_put(&queue, connections[i]), 0);
@@ -124,16 +124,18 @@ static void test_dismissal(void **state UNUSED) {
 
         assert_int_equal(passqueue_open(&queue, 1), 0);
         assert_yes(passqueue_dismiss_one(&queue));
-        assert_no(passqueue_is_empty(&queue));
+        assert_yes(passqueue_is_dismissing(&queue));
         connection = connect_unix(&far);
         assert_int_equal(passqueue_put(&queue, connection), 0);
+        assert_yes(passqueue_is_dismissing(&queue));
         assert_int_equal(broker_receive(queue.read_fd, &got), 0);
+        assert_no(passqueue_is_dismissing(&queue));
         assert_int_equal(passqueue_waiting(&queue), 1);
         /* One more, in the way of what is taken back. */
         assert_yes(passqueue_dismiss_one(&queue));
         assert_ptr_equal(passqueue_take_back(&queue), connection);
         assert_int_equal(broker_receive(queue.read_fd, &got), 0);
-        assert_yes(passqueue_is_empty(&queue));
+        assert_no(passqueue_is_dismissing(&queue));
         assert_int_equal(passqueue_put(&queue, connection), 0);
         passqueue_end(&queue);
         take(&queue, far);

@@ -306,6 +306,94 @@ static void test_shrinks_blind(void **state UNUSED) {
         tear_down(pool);
 }
 
+/* Those who are idle go at once, whatever min says, and come again with work. */
+static void test_rests(void **state UNUSED) {
+        struct pool *pool = set_up(&knowing, 3, 4);
+        usec_t began = fixture.now;
+
+        pool_begin(pool, fixture.now);
+        pool_set_busy(nth(pool, 1), true, fixture.now);
+        pool_rest(pool, fixture.now);
+        while (pool_next(pool) != USEC_INFINITY)
+                pass_time(pool);
+        assert_yes(fixture.now < began + SECOND);
+        assert_int_equal(fixture.dismissed[POOL_SHRINKS], 2);
+        assert_int_equal(pool_staff(pool), 1);
+        end_with(nth(pool, 2), 0);
+        end_with(nth(pool, 0), 0);
+        assert_int_equal(pool->count, 1);
+        assert_no(pool_is_short(pool));
+        need(0);
+        assert_int_equal(pool->count, 1);
+        need(1);
+        assert_int_equal(pool->count, 3);
+        assert_int_equal(pool_next(pool), USEC_INFINITY);
+        tear_down(pool);
+}
+
+static void test_rests_blind(void **state UNUSED) {
+        struct pool *pool = set_up(&blind, 2, 4);
+
+        pool_begin(pool, fixture.now);
+        /* As long as there is no room to tell anybody it does not spin. */
+        fixture.is_deaf = true;
+        pool_rest(pool, fixture.now);
+        pass_time(pool);
+        assert_yes(pool_next(pool) > fixture.now);
+        fixture.is_deaf = false;
+        for (size_t i = 0; i < 2; i++) {
+                pass_time(pool);
+                assert_int_equal(fixture.dismissed[POOL_SHRINKS], i + 1);
+                assert_int_equal(pool_next(pool), USEC_INFINITY);
+                end_with(nth(pool, 0), 0);
+        }
+        assert_int_equal(pool->count, 0);
+        /* One that serves has not heard of it when the next work comes, which is for another one. */
+        need(1);
+        assert_int_equal(pool->count, 2);
+        pool_rest(pool, fixture.now);
+        pass_time(pool);
+        end_with(nth(pool, 0), 0);
+        pass_time(pool);
+        assert_int_equal(pool_staff(pool), 0);
+        need(1);
+        assert_int_equal(pool_staff(pool), 2);
+        tear_down(pool);
+}
+
+/* Each start that fails doubles the delay, up to its limit; one that works, of one who works, is the end of that. */
+static void test_shortage_backs_off(void **state UNUSED) {
+        struct pool *pool = set_up(&blind, 1, 3);
+        usec_t delay = SECOND;
+
+        fixture.start_error = -EAGAIN;
+        pool_begin(pool, fixture.now);
+        for (size_t i = 0; i < 5; i++) {
+                assert_int_equal(pool_next(pool), fixture.now + delay);
+                pass_time(pool);
+                delay = MIN_OF(delay * 2, 5 * SECOND);
+        }
+        /* Who needs one now does not shorten it. */
+        assert_int_equal(need(2), -EAGAIN);
+        assert_int_equal(pool_next(pool), fixture.now + delay);
+        fixture.start_error = 0;
+        pass_time(pool);
+        assert_int_equal(pool->count, 2);
+        /* Those have done nothing yet: the delay is what it was. */
+        end_with(nth(pool, 0), 1);
+        assert_int_equal(pool_next(pool), fixture.now + delay);
+        pool_count_work(pool, NULL, 1, fixture.now);
+        pass_time(pool);
+        fixture.now++;
+        pool_count_work(pool, NULL, 1, fixture.now);
+        end_with(nth(pool, 1), 1);
+        assert_int_equal(pool->count, 2);
+        /* Another one of the same kind, but who has done nothing: from the beginning. */
+        end_with(nth(pool, 1), 1);
+        assert_int_equal(pool_next(pool), fixture.now + SECOND);
+        tear_down(pool);
+}
+
 static void test_end(void **state UNUSED) {
         struct pool *pool = set_up(&knowing, 2, 2);
 
@@ -327,6 +415,9 @@ int main(void) {
                 cmocka_unit_test(test_recycles_known),
                 cmocka_unit_test(test_recycles_blind),
                 cmocka_unit_test(test_shrinks_blind),
+                cmocka_unit_test(test_rests),
+                cmocka_unit_test(test_rests_blind),
+                cmocka_unit_test(test_shortage_backs_off),
                 cmocka_unit_test(test_end),
         };
 
