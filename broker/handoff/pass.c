@@ -362,8 +362,8 @@ static void pass_stop(struct handoff *handoff) {
 
         pass_cut(handoff);
         pass->pool.has_begun = false;
-        pool_need(&pass->pool, 0, now_of(pass));
         pool_stop_all(&pass->pool, PROCESS_STOPPED);
+        pool_need(&pass->pool, 0, now_of(pass));
 }
 
 static void pass_restart(struct handoff *handoff) {

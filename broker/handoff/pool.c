@@ -186,7 +186,7 @@ static usec_t ages_at(const struct pool *pool) {
         usec_t max_age = pool->setup->max_age;
 
         if (pool->ops->dismiss_any) {
-                if (pool->has_called || pool->has_ended || pool->count == 0 || max_age == USEC_INFINITY)
+                if (pool->has_called || pool->has_ended || pool_staff(pool) == 0 || max_age == USEC_INFINITY)
                         return USEC_INFINITY;
                 return usec_add(pool->recycled_at, max_age / pool->count);
         }
@@ -206,7 +206,7 @@ static void recycle(struct pool *pool, usec_t now) {
                         pool->recycled_at = usec_add(now, DISMISS_DELAY) - setup->max_age / pool->count;
         }
         if (pool->ops->dismiss_any && setup->max_requests > 0 && pool->served >= setup->max_requests &&
-            !pool->has_ended && dismiss_any(pool, POOL_USED_UP))
+            !pool->has_ended && pool_staff(pool) > 0 && dismiss_any(pool, POOL_USED_UP))
                 pool->served -= setup->max_requests;
 }
 
