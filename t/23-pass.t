@@ -9,6 +9,7 @@ use File::Temp qw(tempdir);
 use IO::Select;
 use IO::Socket::UNIX;
 use Part;
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -235,6 +236,49 @@ Y
         $t->stop;
 };
 
+part 'kill -9 under load of many at once' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: {address: 127.0.0.1:0, backlog: 200}, wait: no, handoff: pass, command: %WORKER%, workers: 4, restart_delay: 1ms, restart_delay_max: 5ms}
+Y
+        my ($clients, $each, $killed) = (6, 150, 0);
+        my ($address, @reads) = $t->address('q');
+
+        for (1 .. $clients) {
+                pipe my $read, my $write or die "pipe: $!";
+                my $pid = fork // die "fork: $!";
+                if (!$pid) {
+                        my %count = (served => 0, cut => 0, lost => 0);
+                        for (1 .. $each) {
+                                my $client = BrokerTest::connect_to($address, may_fail => 1) or last;
+                                syswrite $client, "x\nbye\n";
+                                my $text = BrokerTest::read_all($client);
+                                $count{ !defined $text ? 'lost' : $text =~ /^worker \d+\nx\n\z/ ? 'served' : 'cut' }++;
+                        }
+                        syswrite $write, join ' ', @count{qw(served cut lost)};
+                        require POSIX;
+                        POSIX::_exit(0);
+                }
+                push @reads, $read;
+        }
+        # One after the other, each as soon as another one has replaced it.
+        while (!IO::Select->new(@reads)->can_read(0)) {
+                my $start = $t->wait_message('worker started', -timeout => 1, -quiet => 1) or next;
+                $killed += kill 'KILL', $start->{pid};
+        }
+        my @sum = (0, 0, 0);
+        for my $read (@reads) {
+                my @count = split ' ', BrokerTest::read_all($read, 120) // '0 0 999';
+                $sum[$_] += $count[$_] for 0 .. 2;
+        }
+        wait for 1 .. $clients;
+        is($sum[2], 0, 'nobody waits for ever');
+        is($sum[0] + $sum[1], $clients * $each, 'everybody is answered, or cut off');
+        cmp_ok($sum[1], '<=', $killed, "each of $killed that were killed has taken no more than one with it ($sum[1])");
+        my $n = wait_statistics($t, 'q', sub { $_[0]{connections} == 0 });
+        is($n->{accepted}, $clients * $each, 'all were accepted, and none is left in the queue');
+        $t->stop;
+};
+
 part 'hanging workers, a full queue' => sub {
         my $t = broker_with(<<'Y');
 q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 2, stop_grace_period: 100ms}
@@ -301,6 +345,47 @@ Y
         like(BrokerTest::read_all($half), qr/^worker \d+\n$/, 'one that has ended its own direction is served');
         my $n = wait_statistics($t, 'q', sub { $_[0]{ended} == 7 });
         is($n->{connections}, 0, 'nobody is left');
+        $t->stop;
+};
+
+part 'a client that never reads' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 2}
+Y
+        my $client = $t->connect('q');
+        my $pid = worker_of($client);
+
+        $client->blocking(0);
+        my $line = 'y' x 1000 . "\n";
+        while (IO::Select->new($client)->can_write(0.3)) { syswrite $client, $line x 100 }
+        my @others = map { $t->connect('q') } 1 .. 5;
+        for (@others) {
+                isnt(worker_of($_), $pid, 'holds one worker, and nobody else');
+                close $_;
+        }
+        my $order = $t->connect('q');
+        worker_of($order);
+        # Closing with something unread is a reset, which its worker sees.
+        close $client;
+        is(worker_of($t->connect('q')), $pid, 'which is there again when it has left');
+        $t->stop;
+};
+
+part 'reset before it was accepted' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 1}
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: cat, workers: 1}
+Y
+        kill 'STOP', $t->{main_pid};
+        for my $service (qw(q r)) {
+                my @gone = map { $t->connect($service) } 1 .. 3;
+                for (@gone) { setsockopt $_, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0); close $_ }
+        }
+        kill 'CONT', $t->{main_pid};
+        ok(worker_of($t->connect('q')), 'pass: the next one is served');
+        is($t->ask('r', "x\n"), "x\n", 'request: too');
+        ok(!grep({ ($_->{message} // '') =~ /^paused/ } @{ $t->{log} }), 'and nobody has paused for it');
+        ok(wait_statistics($t, $_, sub { $_[0]{connections} == 0 }), "$_: nobody is left") for qw(q r);
         $t->stop;
 };
 
