@@ -433,6 +433,26 @@ part 'reload' => sub {
         $t->stop;
 };
 
+part 'a service leaves whose workers fail' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: [%WORKER%, fail], workers: 2, restart_delay: 10ms, restart_delay_max: 40ms}
+n: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: [%DIR%/once, idle], workers: 1, restart_delay: 10ms, restart_delay_max: 40ms}
+Y
+        symlink $worker, $t->dir . '/once';
+        my @clients = map { $t->connect($_) } qw(q n);
+
+        end_of_worker($t, service => 'q');
+        # One has been put into the queue, and then its program is gone.
+        my $pid = $t->wait_message('worker started', service => 'n', -from => 0)->{pid};
+        unlink $t->dir . '/once';
+        $t->write_conf("x: {listen: 127.0.0.1:0, wait: no, command: cat}\n");
+        ok($t->reload, 'a reload without it');
+        kill 'KILL', $pid;
+        is(BrokerTest::read_all($_), '', 'who waits for them is closed') for @clients;
+        is($t->ask('x', 'x'), 'x', 'others are served');
+        $t->stop;
+};
+
 part 'the broker ends' => sub {
         my $t = broker_with("q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 1}\n");
         my @clients = map { $t->connect('q') } 1 .. 2;

@@ -200,7 +200,7 @@ struct handoff_setup {
 
 /* What one of its workers is doing. */
 struct handoff_worker {
-        const char *state; /* "idle", "busy"; NULL: nobody knows */
+        const char *state; /* "idle", "busy", "leaving"; NULL: nobody knows */
         uint64_t served;   /* requests */
         usec_t since;      /* in that state, monotonic */
 };

@@ -167,6 +167,36 @@ static int launch(struct pool *pool, const struct launch_request *request, struc
         return r;
 }
 
+/* What the next ones cannot have for want of descriptors stays where it is, for the old workers. */
+static bool can_take_back(const struct pass *pass) {
+        int probe = fcntl(pass->queue.read_fd, F_DUPFD_CLOEXEC, 0);
+
+        fd_close(probe);
+        return probe >= 0;
+}
+
+static void take_back(struct pass *pass, enum handoff_outcome outcome) {
+        bool was_dismissing = passqueue_is_dismissing(&pass->queue);
+        struct connection *connection;
+
+        while ((outcome != HANDOFF_GIVEN_BACK || can_take_back(pass)) &&
+               (connection = passqueue_take_back(&pass->queue)))
+                list_append(&pass->back, &connection->link);
+        /* We have heard it ourselves: nobody ends for it. */
+        if (was_dismissing && !passqueue_is_dismissing(&pass->queue))
+                pass->pool.has_called = false;
+        pass->back_outcome = outcome;
+        look_soon(pass);
+}
+
+/* Nobody will mend the program of a definition that is not in force any more. */
+static void give_up_in_vain(struct pass *pass) {
+        const struct pool *pool = &pass->pool;
+
+        if (pass->is_retired && pool->restart_delay >= pool->setup->restart_delay_max)
+                take_back(pass, HANDOFF_STOPPED);
+}
+
 static int start_worker(struct pool *pool, struct pool_worker *worker UNUSED, struct process **ret) {
         struct pass *pass = container_of(pool, struct pass, pool);
         const struct handoff_setup *setup = &pass->handoff.setup;
@@ -179,13 +209,17 @@ static int start_worker(struct pool *pool, struct pool_worker *worker UNUSED, st
                 return r;
         request.fd_count = fdplan_standard(setup, -EBADF, fds);
         fds[request.fd_count++] = (struct launch_fd){.from = pass->queue.read_fd, .to = QUEUE_FD};
-        return launch(pool, &request, ret);
+        r = launch(pool, &request, ret);
+        if (r < 0)
+                give_up_in_vain(pass);
+        return r;
 }
 
 static void on_worker_ended(struct pool *pool, struct pool_worker *worker UNUSED,
                             const struct process_end *end UNUSED) {
         struct pass *pass = container_of(pool, struct pass, pool);
 
+        give_up_in_vain(pass);
         if (passqueue_known(&pass->queue) > 0)
                 look_soon(pass);
 }
@@ -314,28 +348,6 @@ static void pass_on_process_end(struct handoff *handoff, const struct process_en
 
 static void pass_on_policy(struct handoff *handoff) {
         pool_run_soon(&pass_of(handoff)->pool);
-}
-
-/* What the next ones cannot have for want of descriptors stays where it is, for the old workers. */
-static bool can_take_back(const struct pass *pass) {
-        int probe = fcntl(pass->queue.read_fd, F_DUPFD_CLOEXEC, 0);
-
-        fd_close(probe);
-        return probe >= 0;
-}
-
-static void take_back(struct pass *pass, enum handoff_outcome outcome) {
-        bool was_dismissing = passqueue_is_dismissing(&pass->queue);
-        struct connection *connection;
-
-        while ((outcome != HANDOFF_GIVEN_BACK || can_take_back(pass)) &&
-               (connection = passqueue_take_back(&pass->queue)))
-                list_append(&pass->back, &connection->link);
-        /* We have heard it ourselves: nobody ends for it. */
-        if (was_dismissing && !passqueue_is_dismissing(&pass->queue))
-                pass->pool.has_called = false;
-        pass->back_outcome = outcome;
-        look_soon(pass);
 }
 
 static void pass_retire(struct handoff *handoff, enum handoff_retirement how) {

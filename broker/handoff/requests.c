@@ -363,7 +363,9 @@ static void requests_describe(const struct handoff *handoff, const struct proces
                 if (pooled->process != process || !worker)
                         continue;
                 *ret = (struct handoff_worker){
-                        .state = worker->is_busy ? "busy" : "idle",
+                        .state = pooled->is_leaving ? "leaving"
+                                 : worker->is_busy  ? "busy"
+                                                    : "idle",
                         .served = pooled->served,
                         .since = worker->is_busy ? worker->since : pooled->idle_since,
                 };
