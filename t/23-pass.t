@@ -330,6 +330,25 @@ Y
         $t->stop;
 };
 
+part 'workers that close the queue' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 2, restart_delay: 10ms}
+Y
+        my @clients = map { $t->connect('q') } 1, 2;
+        my @pids = map { worker_of($_) } @clients;
+
+        for (@clients) {
+                order($_, 'close');
+                is(BrokerTest::read_line($_), "done\n", 'both of them');
+        }
+        my @waiting = map { $t->connect('q') } 1 .. 4;
+        ok(echoes($_), 'who they serve they go on serving') for @clients;
+        $_->close for @clients;
+        ok(worker_of($_), 'who waited is served by others') && close $_ for @waiting;
+        ok(end_of_worker($t, pid => $_, -from => 0), 'they end') for @pids;
+        $t->stop;
+};
+
 part 'clients that leave, that are slow, half open' => sub {
         my $t = broker_with(<<'Y');
 q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, workers: 1}

@@ -23,6 +23,8 @@ while (defined(my $line = <STDIN>)) {
         if ($line eq 'hang') { local $SIG{TERM} = 'IGNORE'; sleep 1 while 1 }
         if ($line =~ /^hold (.*)/) { open my $fifo, '<', $1 or die "$1: $!"; my $text = <$fifo> }
         if ($line =~ /^last (.*)/) { print "$1$reply_end"; exit 0 }
+        if ($line =~ /^stay (.*)/) { my $fifo = $1; $SIG{TERM} = 'IGNORE'; eval 'END { open my $fh, "<", $fifo; my $text = <$fh> }' }
+        if ($line eq 'deaf') { print "deaf$reply_end"; close STDIN; sleep 1 while 1 }
         if ($line eq 'mute') { close STDOUT; sleep 1 while 1 }
         print "one${reply_end}two$reply_end" and next if $line eq 'twice';
         if ($line =~ /^later (.*)/) { print "first$reply_end"; open my $fifo, '<', $1 or die; my $text = <$fifo>; print "unasked$reply_end"; next }
@@ -315,8 +317,11 @@ Y
         ok($end->(reason => qr/nobody had asked/), 'and another one later');
         is(answer($t, 'next'), "re: next\n", 'which nobody gets');
         is(answer($t, 'mute'), "no\n", 'one that closes its stdout');
-        ok($end->(reason => 'closed its stdout'), 'is ended');
+        ok($end->(reason => 'closed its stdin or stdout'), 'is ended');
         is(answer($t, 'next'), "re: next\n", 'and replaced');
+        is(answer($t, 'deaf'), "deaf\n", 'one that closes its stdin');
+        is(answer($t, 'next'), "re: next\n", 'is replaced in time');
+        is($end->()->{reason}, 'closed its stdin or stdout', 'since it is ended');
         my $n = requests($t);
         is($n->{timed_out}, 1, 'one has timed out');
         is($n->{failed}, 4, 'four have failed');
@@ -366,6 +371,46 @@ Y
         ok($t->wait_message('worker ended', reason => 'idle_stop', -from => 0), 'it shrinks');
         my %pids = map { answer($t, 'pid') => 1 } 1 .. 6;
         cmp_ok(keys %pids, '>=', 3, 'max_requests');
+        $t->stop;
+};
+
+part 'max_age' => sub {
+        my $t = broker_with(<<'Y');
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], start: boot, workers: {min: 1, max: 1, max_age: 300ms}}
+Y
+        my $fifo = fifo($t, 'hold');
+        my $first = $t->wait_message('worker started', -from => 0)->{pid};
+        my $end = $t->wait_message('worker ended', pid => $first);
+        is($end->{reason}, 'stopped', 'one that is old is told to end');
+        my $pid = answer($t, 'pid');
+        isnt($pid, "$first\n", 'there is another one');
+        # Busy ones are left alone until they have answered.
+        my $held = say_to($t->connect('r'), "hold $fifo");
+        my $busy = wait_requests($t, sub { $_[0]{busy} == 1 });
+        my $worker;
+        do { my $from = @{ $t->{log} }; $t->signal('USR2'); $worker = $t->wait_message('worker', -from => $from) } until $worker->{running} > 0.5;
+        is($worker->{state}, 'busy', 'one that is busy goes on when it is old');
+        release($fifo);
+        is(reply($held), "re: hold $fifo\n", 'and answers');
+        is($t->wait_message('worker ended', pid => $worker->{pid})->{reason}, 'stopped', 'and ends then');
+        $t->stop;
+};
+
+part 'workers that leave' => sub {
+        my $t = broker_with(<<'Y');
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: {min: 1, max: 1, max_requests: 1}}
+Y
+        my $fifo = fifo($t, 'stay');
+        is(answer($t, "stay $fifo"), "re: stay $fifo\n", 'one that takes its time to end');
+        is(answer($t, 'x'), "re: x\n", 'another one is there meanwhile');
+        my $n = requests($t);
+        cmp_ok($n->{leaving}, '>=', 1, 'SIGUSR1 knows that it is leaving');
+        like(($t->verb('status', 'r'))[1], qr/^\s*Workers: idle \d, busy 0, leaving [12]$/m, 'the status too');
+        my $from = @{ $t->{log} };
+        $t->signal('USR2');
+        is($t->wait_message('worker', -from => $from, state => 'leaving')->{requests}, 1, 'and SIGUSR2');
+        release($fifo);
+        ok($t->wait_message('worker ended', -from => 0, status => 'exit:0'), 'it ends');
         $t->stop;
 };
 

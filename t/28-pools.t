@@ -5,8 +5,10 @@ use strict;
 use warnings;
 use BrokerTest;
 use File::Copy qw(copy);
+use IO::Select;
 use JSON::PP qw(decode_json);
 use Part;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -152,6 +154,65 @@ Y
                                 is($answer, "$want{$name}\n", "D-Bus: $name");
                         }
                 }
+                $t->stop;
+        };
+}
+
+# Clients that come one after the other, several at a time, each in a process of its own. Returns what they write at last.
+sub load {
+        my ($address, $clients, $each, $kind) = @_;
+        my @reads;
+
+        for (1 .. $clients) {
+                pipe my $read, my $write or die "pipe: $!";
+                my $pid = fork // die "fork: $!";
+                if (!$pid) {
+                        my $odd = '';
+                        for (1 .. $each) {
+                                my $client = BrokerTest::connect_to($address, may_fail => 1);
+                                if (!$client) { $odd .= "connect: $!; "; next }
+                                syswrite $client, $kind eq 'pass' ? "x\nbye\n" : "x\n";
+                                my $text = BrokerTest::read_all($client) // 'nothing';
+                                $odd .= "'$text'; " if $text !~ ($kind eq 'pass' ? qr/^worker \d+\nx\n\z/ : qr/^\d+ x\n\z/);
+                        }
+                        syswrite $write, "over $odd";
+                        POSIX::_exit(0);
+                }
+                push @reads, $read;
+        }
+        return @reads;
+}
+
+for my $kind (qw(pass request)) {
+        my $command = { pass => '%WORKER%', request => '[%ECHO%]' }->{$kind};
+
+        part "$kind: reloads and upgrades under load" => sub {
+                my $head = "broker: {log: {format: json, level: info}}\n";
+                my $services = sub {
+                        my ($n) = @_;
+                        my $count = 1 + $n % 3;
+                        my $text = <<"Y";
+q: {listen: {address: 127.0.0.1:0, backlog: 200}, wait: no, handoff: $kind, command: $command, workers: $count, environment: {N: @{[$n >> 1]}}}
+Y
+                        return $text =~ s/%(WORKER|ECHO)%/'%DIR%\/' . lc $1/ger;
+                };
+                my $t = broker_with($services->(0), head => $head);
+                my @reads = load($t->address('q'), 4, 100, $kind);
+                my ($rounds, $bad) = (0, 0);
+
+                # One round at least; until nobody is left.
+                do {
+                        $rounds++;
+                        if ($rounds % 8 == 0) { $bad++ if ($t->verb('upgrade'))[0] != 0 }
+                        else {
+                                $t->write_conf($services->($rounds), head => $head);
+                                $bad++ if !$t->reload;
+                        }
+                } while grep { !IO::Select->new($_)->can_read(0) } @reads;
+                note("$rounds rounds");
+                is($bad, 0, 'all were carried out');
+                is(BrokerTest::read_all($_), 'over ', 'everybody is served') for @reads;
+                wait for @reads;
                 $t->stop;
         };
 }

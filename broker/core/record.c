@@ -33,7 +33,7 @@ void record_end(const struct program *program, const struct process_end *end) {
                 [PROCESS_SILENT] = "watchdog",
                 [PROCESS_IDLE] = "idle_stop",
                 [PROCESS_BUSY] = "busy_timeout",
-                [PROCESS_MUTE] = "closed its stdout",
+                [PROCESS_MUTE] = "closed its stdin or stdout",
                 [PROCESS_CHATTY] = "wrote what nobody had asked for, or too much",
         };
         char peer[CONNECTION_PEER_MAX], status[EXITINFO_TEXT_MAX];

@@ -52,7 +52,7 @@ enum process_reason {
         PROCESS_IDLE,    /* nobody used it for idle_stop */
         PROCESS_BUSY,    /* it did not answer a request within busy_timeout */
         PROCESS_CHATTY,  /* it wrote what nobody had asked for, or more than max_size */
-        PROCESS_MUTE,    /* it closed its stdout, which it was to answer on */
+        PROCESS_MUTE,    /* it closed what it was to read requests from, or to answer on */
         PROCESS_REASON_N,
 };
 

@@ -9,7 +9,7 @@
 
 #define LINGER_TIME (2 * USEC_PER_SEC) /* for the last answer to arrive at one who still sends */
 #define LOOK_TIME (100 * USEC_PER_MSEC)
-#define MUTE_TIME USEC_PER_SEC /* from a worker's last word to its end */
+#define MUTE_MAX USEC_PER_SEC /* from a worker's last word to its end */
 
 static usec_t saturating_add(usec_t a, usec_t b) {
         return b > USEC_INFINITY - a ? USEC_INFINITY : a + b;
@@ -82,6 +82,11 @@ static usec_t idle_limit(const struct requests *requests) {
                                     : setup->connection_timeout;
 }
 
+/* Whoever waits for the place of one who has closed its pipes is still to be served in time. */
+static usec_t mute_limit(const struct requests *requests) {
+        return MIN_OF(MUTE_MAX, requests_setup(requests)->busy_timeout / 4);
+}
+
 static usec_t client_at(const struct list *list, usec_t limit) {
         const struct request_client *client = list_first(list, struct request_client, link);
 
@@ -103,7 +108,7 @@ static usec_t next_at(const struct requests *requests) {
         next = MIN_OF(next, requests->look_at);
         next = MIN_OF(next, client_at(&requests->lingering, LINGER_TIME));
         next = MIN_OF(next, worker_at(&requests->busy, busy_timeout));
-        return MIN_OF(next, worker_at(&requests->gone, MUTE_TIME));
+        return MIN_OF(next, worker_at(&requests->gone, mute_limit(requests)));
 }
 
 /* What is set for too early does no harm: then it is looked again. */
@@ -169,7 +174,7 @@ static void run(struct requests *requests) {
         end_late(&requests->lingering, LINGER_TIME, HANDOFF_DONE, now);
         while (worker_at(&requests->busy, busy_timeout) <= now)
                 requestworker_end_late(list_first(&requests->busy, struct request_worker, link));
-        while (worker_at(&requests->gone, MUTE_TIME) <= now)
+        while (worker_at(&requests->gone, mute_limit(requests)) <= now)
                 requestworker_end_mute(list_first(&requests->gone, struct request_worker, link));
         while ((client = list_first(&requests->waiting, struct request_client, link)) &&
                saturating_add(client->since, busy_timeout) <= now)

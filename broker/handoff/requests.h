@@ -163,7 +163,7 @@ void requestworker_dispatch(struct requests *requests);
 /* It has overrun busy_timeout: it is killed, and its client told. */
 void requestworker_end_late(struct request_worker *worker);
 
-/* It has closed its stdout, and lives on. */
+/* It has closed an end of its pipes, and lives on. */
 void requestworker_end_mute(struct request_worker *worker);
 
 /* Watches the ends of its pipes. Returns 0 or a negative errno. */

@@ -5,6 +5,7 @@
  *   die         ends at once, with status 9
  *   hang        does nothing any more, whatever signal comes
  *   shut        shuts the queue down, for everybody
+ *   close       closes its end of the queue, and goes on until the connection is over
  *   bye         closes the connection
  *   ...         anything else comes back
  *
@@ -54,6 +55,8 @@ static int obey(FILE *out, const char *line, const struct broker_connection *con
                 hang();
         else if (strcmp(line, "bye\n") == 0)
                 return 0;
+        else if (strcmp(line, "close\n") == 0)
+                fprintf(out, "%s\n", close(QUEUE_FD) == 0 ? "done" : strerror(errno));
         else if (strcmp(line, "shut\n") == 0)
                 fprintf(out, "%s\n", shutdown(QUEUE_FD, SHUT_RDWR) == 0 ? "done" : strerror(errno));
         else
