@@ -120,6 +120,23 @@ part 'IPv6' => sub {
         $t->stop;
 };
 
+# As long as one gets, with IPv6 or without.
+part 'an IPv6 address arrives whole' => sub {
+        my $t = broker_with(<<'Y');
+q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: %WORKER%, proxy_protocol: require, proxy_protocol_from: 127.0.0.1}
+Y
+        my $client = $t->connect('q');
+        my ($long, $ours) = ('2001:db8:85a3:1234:5678:8a2e:1370:7334', 'fe80:1111:2222:3333:4444:5555:6666:7777');
+
+        syswrite $client, "PROXY TCP6 $long $ours 65534 65535\r\n";
+        worker_of($client);
+        my $about = about($client);
+        is(join(' ', @$about{qw(REMOTE_ADDR REMOTE_PORT TCPREMOTEIP PROTO)}), "$long 65534 $long TCP", 'the address of the client');
+        is(join(' ', @$about{qw(SERVER_ADDR SERVER_PORT)}), "$ours 65535", 'and ours');
+        $client->close;
+        $t->stop;
+};
+
 part 'growing and shrinking' => sub {
         my $t = broker_with(<<'Y');
 q:
