@@ -526,6 +526,35 @@ part 'upgrade' => sub {
         $t->stop;
 };
 
+part 'upgrade between a reload and what it ends' => sub {
+        my $text = "q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: $worker, workers: 1, environment: {A: 1}}\n";
+        my $t = broker_with($text);
+        my $client = $t->connect('q');
+        my $old = worker_of($client);
+        my $waits = $t->connect('q');
+
+        wait_statistics($t, 'q', sub { $_[0]{accepted} == 2 });
+        $t->write_conf($text =~ s/A: 1/A: 2/r);
+        ok($t->reload, 'another definition');
+        my $new = worker_of($waits);
+        isnt($new, $old, 'has who waited');
+        is(($t->verb('upgrade'))[0], 0, 'an upgrade');
+        ok(echoes($client), 'who has a worker of the old one goes on');
+        close $client;
+        ok(end_of_worker($t, pid => $old, status => 'exit:0'), 'which ends behind him');
+        $client = $t->connect('q');
+        wait_statistics($t, 'q', sub { $_[0]{accepted} == 3 });
+        $t->write_conf("x: {listen: 127.0.0.1:0, wait: no, command: cat}\n");
+        ok($t->reload, 'the service leaves');
+        is(($t->verb('upgrade'))[0], 0, 'an upgrade');
+        ok(echoes($waits), 'who is served goes on');
+        kill 'KILL', $new;
+        isnt(my $other = worker_of($client), 0, 'who waits in the queue is served by another one, when that has died');
+        close $client;
+        ok(end_of_worker($t, pid => $other, status => 'exit:0'), 'the last one ends');
+        $t->stop;
+};
+
 part 'idle_exit' => sub {
         my $head = "broker: {idle_exit: 200ms, log: {format: json, level: debug}}\n";
         my $t = broker_with(<<'Y', head => $head);

@@ -630,6 +630,29 @@ Y
         $t->stop;
 };
 
+part 'broker upgrade between a reload and what it ends' => sub {
+        my $text = 'r: {listen: "%DIR%/r", wait: no, handoff: request, command: [%WORKER%], workers: 1, environment: {A: 1}}';
+        my $t = new_broker(filled($text));
+
+        $t->write_file('worker', $worker);
+        my $fifo = fifo($t, 'hold');
+        my $held = say_to($t->connect('r'), "hold $fifo");
+        wait_requests($t, sub { $_[0]{busy} == 1 });
+        my $waits = say_to($t->connect('r'), 'pid');
+        wait_requests($t, sub { $_[0]{waiting} == 1 });
+        $t->write_conf(filled($text =~ s/A: 1/A: 2/r));
+        ok($t->reload, 'another definition');
+        my $new = answer($t, 'pid');
+        ok(upgrade($t), 'an upgrade') or diag($t->{said});
+        is(answer($t, 'pid'), $new, 'the new workers go on');
+        release($fifo);
+        is(reply($held), "re: hold $fifo\n", 'what the old ones have is answered');
+        like(my $old = reply($waits), qr/^\d+$/, 'and what waits for them');
+        isnt($old, $new, 'by them');
+        ok($t->wait_message('worker ended', pid => $old + 0), 'and then they end');
+        $t->stop;
+};
+
 # squidGuard is not needed: what it answers depends on its lists, and on its version.
 part 'examples/squidguard' => sub {
         open my $fh, '<', 'examples/squidguard/broker.yaml' or die "broker.yaml: $!";

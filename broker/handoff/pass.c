@@ -443,8 +443,7 @@ int pass_adopt_queue(struct pass *pass, int own_write_fd, int own_read_fd) {
 }
 
 void pass_resume(struct pass *pass) {
-        if (pass->is_retired)
-                pool_end(&pass->pool);
+        end_if_empty(pass);
         watch(pass, passqueue_known(&pass->queue) > 0);
         look_soon(pass);
         pool_run_soon(&pass->pool);
