@@ -45,7 +45,11 @@ static int verb_check(const struct options *options) {
         def_set_free(set);
         if (diag_has_errors(&diag))
                 return EXIT_DEFINITIONS;
-        printf("%zu services, no errors, %zu warnings\n", count, diag.warnings);
+        printf("%zu service%s, no errors, ", count, count == 1 ? "" : "s");
+        if (diag.warnings > 0)
+                printf("%zu warning%s\n", diag.warnings, diag.warnings == 1 ? "" : "s");
+        else
+                puts("no warnings");
         return 0;
 }
 

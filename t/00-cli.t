@@ -49,7 +49,7 @@ services:
 Y
 ($status, $out, $err) = broker('check', '-c', $good);
 is($status, 0, 'check accepts what is right');
-like($out, qr/^1 services, no errors, 0 warnings$/m, 'and says so');
+like($out, qr/^1 service, no errors, no warnings$/m, 'and says so');
 ($status, $out) = broker('show', '-c', $good, 'web');
 is($status, 0, 'show');
 like($out, qr/^    instances: 100$/m, 'show fills in defaults');
