@@ -171,13 +171,21 @@ sub find_pid {
 
         for (1 .. 5) {
                 my $exe = readlink("/proc/$pid/exe") // '';
-                return $pid if $exe eq ($self->{program} // $BROKER);
+                return $pid if $exe eq ($self->{program} // $BROKER) || comm_of($pid) eq 'broker';
                 open my $fh, '<', "/proc/$pid/task/$pid/children" or return $pid;
                 my ($child) = split ' ', <$fh> // '';
                 return $pid unless $child;
                 $pid = $child;
         }
         return $pid;
+}
+
+sub comm_of {
+        my ($pid) = @_;
+
+        open my $fh, '<', "/proc/$pid/comm" or return '';
+        chomp(my $name = <$fh> // '');
+        return $name;
 }
 
 # Reads what there is of the log, waiting up to TIMEOUT for more. Returns whether something came.
