@@ -74,7 +74,7 @@ sub debian_root {
         while (my ($path, $source) = splice @files, 0, 2) {
                 # Those that bwrap makes for a file are for nobody else.
                 my @parents = split m{/}, $path =~ s{/[^/]*$}{}r;
-                push @argv, map { ('--dir', join '/', @parents[0 .. $_]) } 1 .. $#parents if $path !~ m{^/usr/};
+                push @argv, map { ('--dir', join '/', @parents[0 .. $_]) } 1 .. $#parents;
                 push @argv, '--ro-bind', $source, $path;
         }
         push @argv, '--remount-ro', '/usr/local', '--remount-ro', '/usr/share/doc';
