@@ -679,38 +679,4 @@ part 'activate --pass' => sub {
         }
 };
 
-sub example_part {
-        my ($name, @command) = @_;
-        my $command = join ', ', @command;
-        my $t = broker_with("q: {listen: 127.0.0.1:0, wait: no, handoff: pass, command: [$command], workers: 1}\n");
-
-        for (1 .. 2) {
-                my $client = $t->connect('q');
-                is(BrokerTest::read_line($client), 'hello 127.0.0.1 ' . $client->sockport . "\n", "$name: who it is");
-                ok(echoes($client), "$name: its line");
-        }
-        $t->stop;
-        return;
-}
-
-part 'examples/pass/worker.py' => sub {
-        my $python = `python3 -c 'import socket; print(hasattr(socket, "recv_fds"))' 2>/dev/null` // '';
-
-        skip_part('there is no Python with socket.recv_fds') if $python !~ /True/;
-        example_part('Python', 'python3', "$ENV{PWD}/examples/pass/worker.py");
-};
-
-part 'examples/pass/worker.c' => sub {
-        my $dir = tempdir('broker-worker-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-        my $program = "$dir/worker";
-        my $static = "$ENV{BROKER_BUILD}/broker/sockbroker/libsockbroker.so.0";
-
-        skip_part('there is no C compiler') if system('cc --version >/dev/null 2>&1') != 0;
-        skip_part('the library is one of sanitizers') if $ENV{BROKER_SANITIZED};
-        is(system('cc', '-Wall', '-Werror', '-Ibroker/sockbroker', '-o', $program, 'examples/pass/worker.c', $static,
-                        "-Wl,-rpath,$ENV{BROKER_BUILD}/broker/sockbroker"), 0, 'it compiles');
-        chmod 0755, $dir;
-        example_part('C', $program);
-};
-
 done_testing;

@@ -1,7 +1,7 @@
 #!/usr/bin/env tclsh
 # A worker of handoff: pass. Tcl cannot receive descriptors by itself: the few lines of C that it takes are compiled by
-# critcl (Debian: critcl) when the worker is first started. It serves its clients in the event loop, many at a time: each
-# gets to read who it is, and then its own lines back.
+# critcl (Debian: critcl) with --compile, or when the worker is first started. It serves its clients in the event loop, many
+# at a time: each gets to read who it is, and then its own lines back.
 package require Tcl 8.6
 package require critcl
 critcl::tcl 8.6
@@ -45,6 +45,19 @@ critcl::ccommand queue_receive {data interp objc objv} {
         return TCL_OK;
 }
 
+# /dev/fd would open it anew, which sockets do not take: it is watched through a channel made of it.
+critcl::ccommand queue_channel {data interp objc objv} {
+        Tcl_Channel channel = Tcl_MakeFileChannel((ClientData)(intptr_t)3, TCL_READABLE);
+
+        Tcl_RegisterChannel(interp, channel);
+        Tcl_SetObjResult(interp, Tcl_NewStringObj(Tcl_GetChannelName(channel), -1));
+        return TCL_OK;
+}
+
+# Several workers that compile at the same time are in each other's way: `worker.tcl --compile` does it beforehand.
+critcl::load
+if {[lindex $argv 0] eq "--compile"} exit
+
 proc on_queue {queue} {
         set message [queue_receive]
         if {$message eq "end"} {
@@ -85,14 +98,6 @@ proc end_if_idle {} {
 
 set clients 0
 set ending 0
-# /dev/fd would open it anew, which sockets do not take: it is watched through a channel made of it.
-critcl::ccommand queue_channel {data interp objc objv} {
-        Tcl_Channel channel = Tcl_MakeFileChannel((ClientData)(intptr_t)3, TCL_READABLE);
-
-        Tcl_RegisterChannel(interp, channel);
-        Tcl_SetObjResult(interp, Tcl_NewStringObj(Tcl_GetChannelName(channel), -1));
-        return TCL_OK;
-}
 set queue [queue_channel]
 fconfigure $queue -blocking 1
 fileevent $queue readable [list on_queue $queue]
