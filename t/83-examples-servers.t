@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# examples/blue-green, proxy, haproxy, fastcgi: run as they are, with the ports they have, and tried as their READMEs say.
+# examples/demo, blue-green, proxy, haproxy, fastcgi: run as they are, with the ports they have, and tried as their READMEs say.
 use strict;
 use warnings;
 
@@ -59,6 +59,29 @@ sub clients {
         }
         return $fh;
 }
+
+# The answer to TEXT at a port of the demonstration.
+sub say_to {
+        my ($port, $text) = @_;
+        my $client = BrokerTest::connect_to("127.0.0.1:$port");
+
+        syswrite $client, $text if length $text;
+        shutdown $client, Socket::SHUT_WR;
+        return BrokerTest::read_all($client) // 'no answer';
+}
+
+part 'demo' => sub {
+        my $t = start_container(conf => ['-c', '/examples/demo'], files => ['/examples' => $examples]);
+
+        is(say_to(7007, "hello\n"), "hello\n", 'what one types');
+        like(say_to(7008, ''), qr/^REMOTE_ADDR=127\.0\.0\.1$/m, 'the environment of a connection');
+        like(say_to(7013, ''), qr/\b20\d\d\b/, 'the time of day');
+        like(say_to(7014, ''), qr/\S/, 'whether all is well');
+        like(say_to(7001, "help\r\n"), qr/^env\b/mi, 'services by their names');
+        like(say_to(7001, "env\r\n"), qr/^REMOTE_ADDR=127\.0\.0\.1$/m, 'one of them');
+        like((http(7080, '/'))[1], qr/^Served by process \d+ on the socket 'http'\.$/, 'a server on demand');
+        $t->stop;
+};
 
 part 'blue-green: broker replace' => sub {
         skip_part('there is no /usr/bin/python3') if !-x '/usr/bin/python3';
