@@ -14,7 +14,7 @@ use Part;
 use Socket qw(SOMAXCONN);
 use Test::More;
 
-own_network(root => 1);
+own_network();
 plan skip_all => "there is no $_" for grep { !has_program($_) } qw(bwrap nsenter setpriv);
 
 my $examples = source_dir() . '/examples';

@@ -11,7 +11,7 @@ use File::Temp qw(tempdir);
 use Part;
 use Test::More;
 
-own_network(root => 1);
+own_network();
 plan skip_all => "there is no $_" for grep { !has_program($_) } qw(bwrap nsenter setpriv curl);
 
 my $examples = source_dir() . '/examples';

@@ -10,7 +10,7 @@ use IO::Select;
 use Part;
 use Test::More;
 
-own_network(root => 1);
+own_network();
 plan skip_all => "there is no $_" for grep { !has_program($_) } qw(bwrap nsenter);
 
 my $examples = source_dir() . '/examples';

@@ -6,27 +6,23 @@ use strict;
 use warnings;
 
 use BrokerTest;
+use Cwd qw(getcwd);
 use Exporter qw(import);
-use File::Temp qw(tempdir);
 use IO::Socket::IP;
 use Test::More;
 
-our @EXPORT = qw(own_network has_program container in_container start_container http read_text source_dir);
+our @EXPORT = qw(own_network has_program in_container start_container http read_text source_dir);
 
-my $network = 'ip link set lo up && ip address add 127.0.0.2/8 dev lo 2>/dev/null; ip link show lo | grep -q UP';
-
-# Starts the script again where it has the network for itself; leaves it out where that cannot be had. Root may be one of a
-# user namespace; scripts that change users ask for the real one.
+# Starts the script again where it has the network for itself; leaves it out where that cannot be had. The examples change
+# users, so it is for root.
 sub own_network {
-        my (%arg) = @_;
-
         return if $ENV{CONTAINER_NETWORK};
-        plan skip_all => 'only root can change users' if $arg{root} && $> != 0;
-        my @unshare = ('unshare', '--net', $> == 0 ? () : '--map-root-user');
-        plan skip_all => 'no network namespace can be made here' if system("@unshare sh -c '$network' >/dev/null 2>&1") != 0;
+        plan skip_all => 'only root can change users' if $> != 0;
+        my $up = 'ip link set lo up';
+
+        plan skip_all => 'no network namespace can be made here' if system("unshare --net $up >/dev/null 2>&1") != 0;
         $ENV{CONTAINER_NETWORK} = 1;
-        exec @unshare, 'sh', '-c', "{ $network; } >/dev/null; exec \"\$0\" \"\$\@\"", $^X, (map { "-I$_" } @INC), $0
-                or die "exec: $!\n";
+        exec 'unshare', '--net', 'sh', '-c', "$up; exec \"\$0\" \"\$\@\"", $^X, (map { "-I$_" } @INC), $0 or die "exec: $!\n";
 }
 
 sub has_program {
@@ -35,8 +31,8 @@ sub has_program {
         return grep { -x "$_/$name" } split(/:/, $ENV{PATH}), '/usr/sbin', '/sbin';
 }
 
-# Where the examples are.
-sub source_dir { return $ENV{PWD} }
+# Where the examples are: tests run at the top of the sources.
+sub source_dir { return getcwd() }
 
 sub read_text {
         my ($file) = @_;
@@ -83,7 +79,7 @@ sub debian_root {
 }
 
 # The command that a container is started through. root: a directory that is its root, else it is like Debian's;
-# read_only; capabilities: those that are left; user: a number; environment.
+# read_only; capabilities: those that are left; environment.
 sub container {
         my ($t, %arg) = @_;
         my @argv = $arg{root}
@@ -98,10 +94,10 @@ sub container {
                 push @argv, '--setenv', $name, $arg{environment}{$name};
         }
         # Root comes first: what is mounted on it is to be seen.
-        return ($bwrap, @argv, @isolation, $arg{read_only} ? qw(--remount-ro /) : (), '--chdir', '/', '--',
-                $arg{user} ? setpriv($arg{user}) : ());
+        return ($bwrap, @argv, @isolation, $arg{read_only} ? qw(--remount-ro /) : (), '--chdir', '/', '--');
 }
 
+# For a container that runs as one user without any rights; bubblewrap is to be started by it.
 sub setpriv {
         my ($user) = @_;
 
@@ -109,16 +105,14 @@ sub setpriv {
                 '--inh-caps=-all');
 }
 
-# A broker as the entrypoint of a container; files: as above, conf: what its arguments are, control: where its control
-# socket is, for those who cannot write where the harness wants it.
+# A broker as the entrypoint of a container; conf: what its arguments are; the rest as above.
 sub start_container {
         my (%arg) = @_;
         my $t = BrokerTest->new(later => 1);
 
         $t->start(
-                wrap => [container($t, %arg)], program => $arg{program} // '/usr/local/bin/broker', conf => $arg{conf} // [],
-                env => { BROKER_CONTROL => $arg{control} // '/run/broker/control', PATH => '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-                ready => $arg{ready} // 1, setup => $arg{setup},
+                wrap => [container($t, %arg)], program => '/usr/local/bin/broker', conf => $arg{conf} // [], setup => $arg{setup},
+                env => { BROKER_CONTROL => '/run/broker/control', PATH => '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
         );
         return $t;
 }
@@ -138,19 +132,19 @@ sub in_container {
         return ($? >> 8, $text);
 }
 
-# The status and the body of what an HTTP server says; (0, why) where none does. from: the client's address; method, body, headers.
+# The status and the body of what an HTTP server says; (0, why) where none does. from: the client's address; body: what it sends.
 sub http {
         my ($port, $path, %arg) = @_;
         my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port, $arg{from} ? (LocalHost => $arg{from}) : ())
                 or return (0, "connect: $@");
         my $body = $arg{body} // '';
-        my $method = $arg{method} // (length $body ? 'POST' : 'GET');
+        my $method = length $body ? 'POST' : 'GET';
 
         syswrite $socket, "$method $path HTTP/1.0\r\nHost: localhost\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
         my $answer = BrokerTest::read_all($socket) // return (0, 'no answer');
         my ($head, $text) = $answer =~ /^(.*?)\r?\n\r?\n(.*)$/s or return (0, $answer);
         my ($status) = $head =~ m{^HTTP/\S+ (\d+)};
-        return ($status // 0, $text, $head);
+        return ($status // 0, $text);
 }
 
 1;
