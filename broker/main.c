@@ -15,6 +15,7 @@
 #include "ctl/report.h"
 #include "ctl/signals.h"
 #include "ctl/upgrade.h"
+#include "import/import.h"
 #include "options.h"
 
 #include <getopt.h>
@@ -92,6 +93,20 @@ static int verb_explain(const struct options *options) {
         }
         fputs(buf_text(&text), stdout);
         return 0;
+}
+
+static int verb_import(const struct options *options) {
+        const struct import_setup setup = {
+                .files = options->files,
+                .services = options->services,
+                .strict = options->strict,
+        };
+
+        for (int kind = 0; kind < IMPORT_N; kind++)
+                if (strcmp(options->argument, import_kind_names[kind]) == 0)
+                        return import_run((enum import_kind)kind, &setup);
+        fprintf(stderr, "broker: cannot import '%s'; write xinetd, inetd or systemd\n", options->argument);
+        return EXIT_USAGE;
 }
 
 /* Reads and applies the definitions for the first time. Returns 0 or the exit status. */
@@ -289,6 +304,8 @@ int main(int argc, char **argv) {
                 return verb_show(&options);
         case VERB_EXPLAIN:
                 return verb_explain(&options);
+        case VERB_IMPORT:
+                return verb_import(&options);
         case VERB_HELP:
                 options_print_help();
                 return 0;

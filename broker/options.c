@@ -14,6 +14,7 @@ enum argument {
         ARGUMENT_NONE,
         ARGUMENT_OPTIONAL,
         ARGUMENT_REQUIRED,
+        ARGUMENT_FILES, /* one that is required, and then one file or more */
 };
 
 /* What a verb takes, beside -h and -V: getopt's letters of its options, and an argument. */
@@ -26,6 +27,8 @@ struct verb_form {
 #define OPTION_CONTROL 'C'
 #define OPTION_JSON 'j'
 #define OPTION_SCDOC 's'
+#define OPTION_SERVICES 'S'
+#define OPTION_STRICT 'x'
 #define OPTION_TIMEOUT 't'
 #define OPTION_WATCH 'w'
 
@@ -42,6 +45,7 @@ static const struct verb_form verbs[VERB_N] = {
         [VERB_REPLACE] = {"replace", "Ct", ARGUMENT_REQUIRED},
         [VERB_RELOAD] = {"reload", "Ct", ARGUMENT_NONE},
         [VERB_UPGRADE] = {"upgrade", "Ct", ARGUMENT_NONE},
+        [VERB_IMPORT] = {"import", "Sx", ARGUMENT_FILES},
         [VERB_HELP] = {"help", "c", ARGUMENT_NONE},
         [VERB_VERSION] = {"version", "c", ARGUMENT_NONE},
         [VERB_CHECK_STATE] = {"check-state", "", ARGUMENT_NONE},
@@ -53,6 +57,8 @@ static const struct option longs[] = {
         {"help", no_argument, NULL, 'h'},
         {"json", no_argument, NULL, OPTION_JSON},
         {"scdoc", no_argument, NULL, OPTION_SCDOC},
+        {"services", required_argument, NULL, OPTION_SERVICES},
+        {"strict", no_argument, NULL, OPTION_STRICT},
         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"version", no_argument, NULL, 'V'},
         {"watch", optional_argument, NULL, OPTION_WATCH},
@@ -77,12 +83,17 @@ void options_print_help(void) {
              "       broker reload                  read the definitions again\n"
              "       broker upgrade                 replace the running broker by the program on disk\n"
              "\n"
+             "       broker import xinetd|inetd|systemd FILE...  their files as definitions; what has no\n"
+             "                                      equivalent is a comment there and a warning\n"
+             "\n"
              "  -c, --config=PATH  a definition file, or a directory whose *.yaml and *.yml are read in the order\n"
              "                     of their names; may be given several times (default: " DEFAULT_PATH ")\n"
              "      --control=PATH the control socket of the running broker (default: BROKER_CONTROL, or\n"
              "                     /run/broker/control for root, $XDG_RUNTIME_DIR/broker/control for others)\n"
              "      --json         status: for programs\n"
              "      --watch[=TIME] status: show it again every 2 seconds, or every TIME\n"
+             "      --strict       import: a warning makes it fail\n"
+             "      --services=FILE import: names of ports, in the form of services(5), beside the machine's own\n"
              "      --timeout=TIME wait that long for an answer\n"
              "  -h, --help         print this\n"
              "  -V, --version      print the version\n"
@@ -148,6 +159,12 @@ static int parse_flags(int argc, char **argv, struct options *options, struct bu
                 case OPTION_JSON:
                         options->json = true;
                         break;
+                case OPTION_STRICT:
+                        options->strict = true;
+                        break;
+                case OPTION_SERVICES:
+                        options->services = optarg;
+                        break;
                 case OPTION_WATCH:
                         options->watch = WATCH_DEFAULT;
                         if (optarg)
@@ -176,6 +193,8 @@ static int check_form(const struct verb_form *form, const char *seen, const stru
                         }
         if (form->argument == ARGUMENT_REQUIRED && !options->argument)
                 return usage("%s needs the name of a service", form->name);
+        if (form->argument == ARGUMENT_FILES && (!options->argument || !options->files[0]))
+                return usage("%s needs a kind, xinetd, inetd or systemd, and files", form->name);
         return 0;
 }
 
@@ -192,6 +211,9 @@ int options_parse(int argc, char **argv, struct options *ret) {
                 return r;
         if (optind < argc && verbs[verb].argument != ARGUMENT_NONE)
                 options.argument = argv[optind++];
+        options.files = argv + optind;
+        if (verbs[verb].argument == ARGUMENT_FILES)
+                optind = argc;
         if (optind < argc)
                 return usage("unexpected argument '%s'", argv[optind]);
         /* Who asks for help gets it, whatever else is there. */

@@ -19,6 +19,7 @@ enum verb {
         VERB_REPLACE,
         VERB_RELOAD,
         VERB_UPGRADE,
+        VERB_IMPORT,
         VERB_HELP,
         VERB_VERSION,
         VERB_CHECK_STATE, /* for ctl/upgrade alone; in no manual */
@@ -29,10 +30,13 @@ struct options {
         enum verb verb;
         struct strlist paths; /* of -c; /etc/broker where none was given */
         char **argv;          /* all of it, borrowed */
-        const char *argument; /* NAME of a service, KEY of explain; NULL; borrowed from argv */
+        const char *argument; /* NAME of a service, KEY of explain, kind of import; NULL; borrowed from argv */
+        char **files;         /* import: what stands behind it, NULL-terminated; borrowed from argv */
         bool scdoc;           /* explain: as the source of a manual */
         const char *control;  /* the socket to ask at; NULL: the default; borrowed from argv */
         bool json;
+        bool strict;          /* import: warnings are errors */
+        const char *services; /* import: a file of port names; NULL: none; borrowed from argv */
         usec_t watch;   /* 0: do not */
         usec_t timeout; /* 0: none */
 };

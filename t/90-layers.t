@@ -14,8 +14,9 @@ my %may = (
         core => [qw(base net conf proc handoff)],
         ctl => [qw(base net core config.h)],
         client => [qw(base)],
+        import => [qw(base net/addr.h net/prefix.h conf)],
         sockbroker => [],
-        broker => [qw(base net conf proc handoff core ctl client config.h controlpath.h options.h)],
+        broker => [qw(base net conf proc handoff core ctl client import config.h controlpath.h options.h)],
         activate => [qw(base net proc sockbroker config.h)],
         'activate/request' => [qw(base net proc handoff activate config.h)],
 );

@@ -125,7 +125,9 @@ bool diag_format_entry(const struct diag *diag, size_t index, struct buf *ret, e
         if (entry->mark.file) {
                 buf_add_escaped(ret, entry->mark.file);
                 if (entry->mark.line > 0)
-                        buf_printf(ret, ":%u:%u", entry->mark.line, entry->mark.column);
+                        buf_printf(ret, ":%u", entry->mark.line);
+                if (entry->mark.line > 0 && entry->mark.column > 0)
+                        buf_printf(ret, ":%u", entry->mark.column);
                 buf_add_string(ret, ": ");
         }
         if (entry->path) {

@@ -12,7 +12,7 @@
 struct mark {
         const char *file; /* NULL: no place; the message is printed without one */
         unsigned line;    /* from 1; 0: the file as a whole */
-        unsigned column;  /* from 1 */
+        unsigned column;  /* from 1; 0: the line as a whole */
 };
 
 enum diag_level {

@@ -1,0 +1,81 @@
+#!/usr/bin/perl
+# `broker import`: for every NAME.yaml in import/KIND the input NAME beside it, a file or a directory of files, gives exactly
+# that on stdout and NAME.err on stderr (none: nothing), `broker check` accepts it, and no line of the input makes no difference. In a
+# directory the file KIND.conf is imported where there is one, else all files. With BROKER_ACCEPT=1 what comes out is
+# written down as what is expected, to be read.
+use strict;
+use warnings;
+use lib 't/lib';
+
+use Cwd qw(abs_path);
+use File::Basename qw(basename);
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
+use FindBin;
+use ImportTest qw(run_import check_problems silent_lines slurp spew);
+use Test::More;
+
+my $dir = tempdir(CLEANUP => 1);
+
+# A copy of the input, since its lines are taken out one by one. Returns where it is, and the files to name.
+sub copy_input {
+        my ($kind, $name, $input) = @_;
+        my $in = "$dir/$kind-$name";
+
+        mkdir $in or die "$in: $!";
+        if (-d $input) {
+                system('cp', '-r', "$input/.", $in) == 0 or die "cp $input";
+                return ($in, "$kind.conf") if -e "$in/$kind.conf";
+                return ($in, map { basename($_) } sort grep { -f } glob "$in/*");
+        }
+        copy($input, $in) or die "$input: $!";
+        return ($in, $name);
+}
+
+sub test_input {
+        my ($kind, $name, $expected) = @_;
+        my ($in, @files) = copy_input($kind, $name, "$FindBin::Bin/import/$kind/$name");
+        my ($status, $yaml, $err) = run_import($kind, $in, @files);
+
+        if ($ENV{BROKER_ACCEPT}) {
+                spew("$expected.yaml", $yaml);
+                $err eq '' ? unlink "$expected.err" : spew("$expected.err", $err);
+        }
+        is($yaml, slurp("$expected.yaml"), "$kind/$name: what is printed");
+        is($err, slurp("$expected.err") // '', "$kind/$name: what is said");
+        is($status, (grep { !/: warning: / } split /\n/, $err) ? 1 : 0, "$kind/$name: exit status");
+        my ($problems) = check_problems($yaml);
+        is_deeply($problems, [], "$kind/$name: broker check accepts it") or diag(join "\n", @$problems);
+        my @silent = silent_lines($kind, $in, @files);
+        is_deeply(\@silent, [], "$kind/$name: every line makes a difference") or diag(join "\n", @silent);
+        return;
+}
+
+my $count = 0;
+for my $kind (qw(xinetd inetd systemd)) {
+        my @inputs = grep { !/\.(?:yaml|err)$/ } glob "$FindBin::Bin/import/$kind/*";
+
+        for my $input (@inputs) {
+                test_input($kind, basename($input), $input);
+                $count++;
+        }
+}
+
+# What goes on around.
+{
+        my ($status, $out, $err) = run_import('xinetd', $dir, 'nowhere');
+
+        is($status, 1, 'a file that is not there: exit status');
+        is($err, "nowhere: nowhere cannot be read: No such file or directory\n", 'a file that is not there: message');
+        is($out, "# nowhere cannot be read: No such file or directory\nservices: {}\n", 'a file that is not there: a comment');
+        ($status, undef, $err) = run_import('xinetd', $dir);
+        is($status, 2, 'no file is a usage error');
+        ($status, undef, $err) = run_import('launchd', $dir, 'x');
+        is($status, 2, 'so is another kind');
+        like($err, qr/write xinetd, inetd or systemd/, 'which says what there is');
+        spew("$dir/nul", "service x\0\n");
+        ($status, undef, $err) = run_import($_, $dir, 'nul') and is($status, 1, "$_: a NUL byte") for qw(xinetd inetd systemd);
+}
+cmp_ok($count, '>=', 0, 'there are inputs');
+
+done_testing;
