@@ -1,6 +1,7 @@
 /* Putting a sheet together; sheetprint.c writes it. */
 #include "import/sheet.h"
 
+#include "base/template.h"
 #include "base/utf8.h"
 #include "conf/refuse.h"
 #include "import/sheetcomment.h"
@@ -60,6 +61,21 @@ char *sheet_printf(struct sheet *sheet, const char *format, ...) {
         text = sheet_vprintf(sheet, format, args);
         va_end(args);
         return text;
+}
+
+const char *sheet_dollars(struct sheet *sheet, const char *text) {
+        AUTO(buf_deinit) struct buf doubled = BUF_NULL;
+
+        if (template_is_plain(text))
+                return text;
+        for (; *text; text++) {
+                if (*text == '$')
+                        buf_add_char(&doubled, '$');
+                buf_add_char(&doubled, *text);
+        }
+        if (buf_failed(&doubled))
+                sheet->failed = true;
+        return sheet_copy(sheet, buf_text(&doubled));
 }
 
 static bool is_taken(const struct sheet *sheet, const char *name) {

@@ -4,6 +4,7 @@
 #include "import/sheet.h"
 #include "import/sheetcomment.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define WIDTH 100
@@ -54,6 +55,24 @@ static bool is_commented(const struct sheet_node *node) {
         return false;
 }
 
+/* 10.0.0.0/8, 127.0.0.1:80: nothing else can be meant by these, and people write them without quotes. */
+static bool is_ipv4(const char *text) {
+        unsigned parts[4];
+        int end = 0;
+
+        if (sscanf(text, "%3u.%3u.%3u.%3u%n", &parts[0], &parts[1], &parts[2], &parts[3], &end) < 4 || end == 0)
+                return false;
+        return text[end] == '\0' || ((text[end] == '/' || text[end] == ':') && text[end + 1] != '\0' &&
+                                     text[end + 1 + strspn(text + end + 1, "0123456789")] == '\0');
+}
+
+static void print_scalar(const char *text, struct buf *out) {
+        if (is_ipv4(text))
+                buf_add_string(out, text);
+        else
+                print_text(out, text);
+}
+
 static void print_flow(const struct sheet_node *node, struct buf *out) {
         bool map = node->kind == SHEET_MAP;
         const char *between = "";
@@ -62,7 +81,7 @@ static void print_flow(const struct sheet_node *node, struct buf *out) {
         case SHEET_EMPTY:
                 break;
         case SHEET_TEXT:
-                print_text(out, node->text);
+                print_scalar(node->text, out);
                 break;
         case SHEET_RAW:
                 buf_add_string(out, node->text);

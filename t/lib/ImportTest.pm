@@ -21,14 +21,12 @@ my %defaults = (
         xinetd => qr/^\s*(?:
                 service\s.* | defaults | [{}]
                 | disable\s*=\s*no
-                | flags\s*=\s*(?:(?:REUSE|IPv4|NAMEINARGS|NOLIBWRAP)\s*)*
+                | flags\s*=\s*(?:(?:REUSE|IPv6|NOLIBWRAP)\s*)*
                 | socket_type\s*=\s*(?:stream|dgram) | protocol\s*=\s*(?:tcp|udp)
-                | wait\s*=\s*no
-                | user\s*=\s*root
+                | type\s*=\s*UNLISTED
                 | groups\s*=\s*no
                 | instances\s*=\s*UNLIMITED | per_source\s*=\s*UNLIMITED
-                | max_load\s*=\s*0 | v6only\s*=\s*no | rpc_version.*
-                | (?:only_from|no_access|env|passenv|server_args)\s*[+=]=?\s*
+                | max_load\s*=\s*0 | v6only\s*=\s*no
         )\s*$/xi,
         inetd => qr/^(?!)/,
         systemd => qr/^\s*(?:
@@ -83,7 +81,7 @@ sub check_problems {
         my (@problems, @machine);
 
         for (split /\n/, $err) {
-                next if /^\S+: warning: /; # such as a program that is not installed
+                next if /: warning: /; # such as a program that is not installed
                 if (/there is no (?:user|group) '|only root can|cannot be looked up|No such file or directory|does not exist|no such (?:network )?interface|the broker does not have/) {
                         push @machine, $_;
                 } else {

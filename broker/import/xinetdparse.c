@@ -1,0 +1,303 @@
+/* The grammar of xinetd.conf(5): entries in braces that stand on lines of their own, one assignment a line, words between
+ * blanks without any quoting, comments that begin a line. */
+#include "base/strlist.h"
+#include "import/source.h"
+#include "import/xinetd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#define BLANKS " \t\v\f"
+#define DEPTH_MAX 16
+
+/* Attributes that are lists, which += and -= change. */
+static bool is_list(const char *name) {
+        static const char *const names[] = {"only_from", "no_access", "log_on_success", "log_on_failure",
+                                            "passenv",   "env",       "disabled",       "enabled"};
+
+        for (size_t i = 0; i < LENGTH_OF(names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+struct xinetd_attr *xinetd_find(const struct xinetd_entry *entry, const char *name) {
+        for (struct xinetd_attr *attr = entry->attrs; attr; attr = attr->next)
+                if (strcmp(attr->name, name) == 0)
+                        return attr;
+        return NULL;
+}
+
+static struct xinetd_attr *add_attr(struct sheet *sheet, struct xinetd_entry *entry, const char *name) {
+        struct xinetd_attr *attr = sheet_alloc(sheet, sizeof(*attr)), **p = &entry->attrs;
+
+        if (!attr)
+                return NULL;
+        attr->name = name;
+        while (*p)
+                p = &(*p)->next;
+        return *p = attr;
+}
+
+static void add_word(struct sheet *sheet, struct xinetd_attr *attr, const char *text, struct xinetd_line *line) {
+        struct xinetd_word *word = sheet_alloc(sheet, sizeof(*word)), **p = &attr->words;
+
+        if (!word)
+                return;
+        word->text = text;
+        word->line = line;
+        while (*p)
+                p = &(*p)->next;
+        *p = word;
+}
+
+static bool remove_word(struct xinetd_attr *attr, const char *text) {
+        bool found = false;
+
+        for (struct xinetd_word **p = &attr->words; *p;)
+                if (strcmp((*p)->text, text) == 0) {
+                        (*p)->line->used = true;
+                        *p = (*p)->next;
+                        found = true;
+                } else {
+                        p = &(*p)->next;
+                }
+        return found;
+}
+
+/* The line with single blanks, which is also what its words are cut out of. */
+static char *collapse(struct sheet *sheet, const char *line) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+        while (*(line += strspn(line, BLANKS))) {
+                size_t n = strcspn(line, BLANKS);
+
+                if (text.size > 0)
+                        buf_add_char(&text, ' ');
+                buf_add(&text, line, n);
+                line += n;
+        }
+        if (buf_failed(&text))
+                sheet->failed = true;
+        return sheet_copy(sheet, buf_text(&text));
+}
+
+static struct xinetd_line *add_line(struct sheet *sheet, struct xinetd_entry *entry, const char *text,
+                                    const struct mark *mark) {
+        struct xinetd_line *line = sheet_alloc(sheet, sizeof(*line)), **p = &entry->lines;
+
+        if (!line)
+                return NULL;
+        line->text = text;
+        line->mark = *mark;
+        while (*p)
+                p = &(*p)->next;
+        return *p = line;
+}
+
+/* Takes the name and the operator off the front of *P: '=', '+' or '-'. Returns the name; NULL when it is no assignment. */
+static char *cut_name(struct sheet *sheet, const char **p, char *ret_operator) {
+        const char *name = *p + strspn(*p, BLANKS), *rest;
+        size_t n = strcspn(name, BLANKS "=+-");
+
+        rest = name + n + strspn(name + n, BLANKS);
+        *ret_operator = *rest;
+        if (*rest == '+' || *rest == '-')
+                rest++;
+        if (n == 0 || *rest != '=')
+                return NULL;
+        *p = rest + 1;
+        return sheet_printf(sheet, "%.*s", (int)n, name);
+}
+
+/* Words of the assignment LINE, from VALUES on, into the attribute. '=' replaces what the service had, and in defaults it
+ * adds to a list as += does. */
+static void assign(struct xinetd *xinetd, struct xinetd_entry *entry, struct xinetd_attr *attr, char operator,
+                   char * values) {
+        struct sheet *sheet = &xinetd->import->sheet;
+        struct xinetd_line *line = attr->line;
+        char *state;
+
+        if (operator== '=' && entry != & xinetd->defaults)
+                attr->words = NULL;
+        for (char *word = strtok_r(values, BLANKS, &state); word; word = strtok_r(NULL, BLANKS, &state))
+                if (operator!= '-')
+                        add_word(sheet, attr, word, line);
+                else if (remove_word(attr, word))
+                        line->used = true;
+}
+
+static void read_assignment(struct xinetd *xinetd, struct xinetd_entry *entry, char *text, const struct mark *mark) {
+        struct sheet *sheet = &xinetd->import->sheet;
+        const char *p = text;
+        struct xinetd_attr *attr;
+        struct xinetd_line *line;
+        char operator, * name, *shown = collapse(sheet, text);
+
+        name = cut_name(sheet, &p, &operator);
+        if (!name) {
+                if (!entry->broken) {
+                        entry->broken = shown;
+                        entry->broken_at = *mark;
+                }
+                return;
+        }
+        line = add_line(sheet, entry, shown, mark);
+        attr = xinetd_find(entry, name);
+        if (!line || (attr && attr->line && !is_list(name)))
+                return; /* the first one counts; this one stays unused */
+        if (!attr)
+                attr = add_attr(sheet, entry, name);
+        if (!attr)
+                return;
+        attr->line = line;
+        assign(xinetd, entry, attr, operator, text +(p - text));
+}
+
+/* The next line that is neither empty nor a comment. */
+static char *next_line(struct source *source, struct mark *mark) {
+        char *line;
+
+        do {
+                line = source_line(source, mark);
+        } while (line && (line[strspn(line, BLANKS)] == '\0' || line[strspn(line, BLANKS)] == '#'));
+        return line;
+}
+
+static bool is_only(const char *line, char c) {
+        line += strspn(line, BLANKS);
+        return line[0] == c && line[1 + strspn(line + 1, BLANKS)] == '\0';
+}
+
+/* Reads what stands in braces. */
+static void read_entry(struct xinetd *xinetd, struct source *source, struct xinetd_entry *entry) {
+        struct mark mark = entry->mark;
+        char *line = next_line(source, &mark);
+
+        if (!line || !is_only(line, '{')) {
+                sheet_refuse(&xinetd->import->sheet.top, &mark, "%s: a line with { alone is missing",
+                             entry->name ? entry->name : "defaults");
+                return;
+        }
+        while ((line = next_line(source, &mark)) && !is_only(line, '}'))
+                read_assignment(xinetd, entry, line, &mark);
+        if (!line)
+                sheet_refuse(&xinetd->import->sheet.top, &mark, "%s: a line with } alone is missing",
+                             entry->name ? entry->name : "defaults");
+}
+
+/* The lists of defaults begin those of a service. */
+static void inherit_lists(struct xinetd *xinetd, struct xinetd_entry *entry) {
+        struct sheet *sheet = &xinetd->import->sheet;
+
+        for (const struct xinetd_attr *from = xinetd->defaults.attrs; from; from = from->next) {
+                struct xinetd_attr *attr;
+
+                if (!is_list(from->name) || strcmp(from->name, "disabled") == 0 || strcmp(from->name, "enabled") == 0)
+                        continue;
+                attr = add_attr(sheet, entry, from->name);
+                for (const struct xinetd_word *word = from->words; word && attr; word = word->next)
+                        add_word(sheet, attr, word->text, word->line);
+        }
+}
+
+static void read_service(struct xinetd *xinetd, struct source *source, const char *name, const struct mark *mark) {
+        struct xinetd_entry *entry = sheet_alloc(&xinetd->import->sheet, sizeof(*entry));
+
+        if (!entry)
+                return;
+        entry->name = name;
+        entry->mark = *mark;
+        inherit_lists(xinetd, entry);
+        read_entry(xinetd, source, entry);
+        if (xinetd->last)
+                xinetd->last->next = entry;
+        else
+                xinetd->first = entry;
+        xinetd->last = entry;
+}
+
+static void read_defaults(struct xinetd *xinetd, struct source *source, const struct mark *mark) {
+        struct xinetd_entry ignored = {.mark = *mark};
+
+        if (xinetd->has_defaults) {
+                sheet_note(&xinetd->import->sheet.top, SHEET_END, mark, "defaults: only the first of them count");
+                read_entry(xinetd, source, &ignored);
+                return;
+        }
+        xinetd->has_defaults = true;
+        xinetd->defaults.mark = *mark;
+        read_entry(xinetd, source, &xinetd->defaults);
+}
+
+/* As xinetd has it: no backups, nothing with an extension. */
+static int is_included(const struct dirent *entry) {
+        size_t n = strlen(entry->d_name);
+
+        return !strchr(entry->d_name, '.') && entry->d_name[n - 1] != '~';
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+void xinetd_read_directory(struct xinetd *xinetd, const char *path, const struct mark *mark) {
+        struct dirent **entries;
+        int n = scandir(path, &entries, is_included, compare_names);
+
+        if (n < 0) {
+                sheet_refuse(&xinetd->import->sheet.top, mark, "%s cannot be read: %s", path, strerror(errno));
+                return;
+        }
+        for (int i = 0; i < n; i++) {
+                size_t length = strlen(path);
+                char *file = sheet_printf(&xinetd->import->sheet, "%s%s%s", path,
+                                          length > 0 && path[length - 1] == '/' ? "" : "/", entries[i]->d_name);
+
+                if (file)
+                        xinetd_read(xinetd, file, mark);
+                free(entries[i]);
+        }
+        free(entries);
+}
+
+/* One line outside of braces, and what belongs to it. */
+static void read_top(struct xinetd *xinetd, struct source *source, char *line, const struct mark *mark) {
+        struct sheet *sheet = &xinetd->import->sheet;
+        char *state, *keyword, *name, *shown = collapse(sheet, line);
+
+        keyword = strtok_r(line, BLANKS, &state);
+        name = strtok_r(NULL, BLANKS, &state);
+        if (!keyword || !shown)
+                return;
+        if (strcmp(keyword, "defaults") == 0) {
+                read_defaults(xinetd, source, mark);
+        } else if (strcmp(keyword, "service") == 0 && name) {
+                read_service(xinetd, source, name, mark);
+        } else if (strcmp(keyword, "include") == 0 && name) {
+                xinetd_read(xinetd, name, mark);
+        } else if (strcmp(keyword, "includedir") == 0 && name) {
+                xinetd_read_directory(xinetd, name, mark);
+        } else {
+                sheet_refuse(&sheet->top, mark, "%s: neither a service nor defaults begin like that", shown);
+        }
+}
+
+void xinetd_read(struct xinetd *xinetd, const char *path, const struct mark *from) {
+        struct sheet *sheet = &xinetd->import->sheet;
+        struct source source;
+        struct mark mark;
+        char *line;
+
+        if (xinetd->depth >= DEPTH_MAX) {
+                sheet_refuse(&sheet->top, from, "%s is not read: files include each other too often", path);
+                return;
+        }
+        if (!source_open(&source, sheet, path, from))
+                return;
+        xinetd->depth++;
+        while ((line = next_line(&source, &mark)))
+                read_top(xinetd, &source, line, &mark);
+        xinetd->depth--;
+}
