@@ -5,13 +5,11 @@
 # written down as what is expected, to be read.
 use strict;
 use warnings;
-use lib 't/lib';
-
-use Cwd qw(abs_path);
 use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use FindBin;
+use BrokerTest;
 use ImportTest qw(run_import check_problems silent_lines slurp spew);
 use Test::More;
 
@@ -67,7 +65,7 @@ for my $kind (qw(xinetd inetd systemd)) {
 
         is($status, 1, 'a file that is not there: exit status');
         is($err, "nowhere: nowhere cannot be read: No such file or directory\n", 'a file that is not there: message');
-        is($out, "# nowhere cannot be read: No such file or directory\nservices: {}\n", 'a file that is not there: a comment');
+        is($out, "# nowhere cannot be read: No such file or directory\n\nservices: {}\n", 'a file that is not there: a comment');
         ($status, undef, $err) = run_import('xinetd', $dir);
         is($status, 2, 'no file is a usage error');
         ($status, undef, $err) = run_import('launchd', $dir, 'x');
@@ -76,6 +74,36 @@ for my $kind (qw(xinetd inetd systemd)) {
         spew("$dir/nul", "service x\0\n");
         ($status, undef, $err) = run_import($_, $dir, 'nul') and is($status, 1, "$_: a NUL byte") for qw(xinetd inetd systemd);
 }
-cmp_ok($count, '>=', 0, 'there are inputs');
+cmp_ok($count, '>=', 18, 'there are inputs');
+
+# A pair of services as databases bring them, with a services file of their own: imported, it runs.
+SKIP: {
+        skip 'programs run as root and group daemon, which takes root', 5 if $> != 0;
+        my ($status, $yaml) = run_import('xinetd', "$FindBin::Bin/import/xinetd/database", 'dbserver', 'dbclient');
+
+        is($status, 0, 'a pair of services is imported');
+        like($yaml, qr/^    listen: $_$/m, "its port is that of the services file, $_") for 4242, 4243;
+        $yaml =~ s/^services:\n//m;
+        $yaml =~ s/^    listen: \d+$/    listen: 127.0.0.1:0/mg;
+        $yaml =~ s/^  //mg;
+        my $t = BrokerTest->new(services => $yaml);
+        is($t->ask("db$_", "hello\n"), "$_:hello\n", "db$_ answers") for qw(server client);
+}
+
+# What is said is enough to fail a build that wants nothing lost.
+{
+        my $in = "$FindBin::Bin/import/xinetd";
+
+        is((run_import('xinetd', $in, '--strict', 'nameinargs'))[0], 1, '--strict: a refusal');
+        is((run_import('xinetd', $in, '--strict', 'program'))[0], 1, '--strict: a warning');
+        is((run_import('xinetd', $in, 'program'))[0], 0, 'a warning alone');
+        is((run_import('xinetd', $in, '--strict', 'blanks'))[0], 0, '--strict: nothing to say');
+        my ($status, $yaml) = run_import('xinetd', $in, 'database');
+        is($status, 0, 'a directory');
+        is($yaml, slurp("$in/database.yaml"), 'a directory: what is in it');
+        is((run_import('xinetd', $in, '--services=nowhere', 'blanks'))[0], 1, 'no services file');
+        my $pid = open(my $fh, '-|', "'$BrokerTest::BROKER' import xinetd - < '$in/blanks'") // die "fork: $!";
+        like(join('', <$fh>), qr/^  ssh:$/m, 'stdin');
+}
 
 done_testing;

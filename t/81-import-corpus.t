@@ -3,7 +3,6 @@
 # file is imported, what comes out is accepted by `broker check`, and no line of it is dropped in silence.
 use strict;
 use warnings;
-use lib 't/lib';
 
 use Cwd qw(abs_path);
 use File::Basename qw(basename);

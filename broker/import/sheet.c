@@ -89,14 +89,12 @@ static bool is_taken(const struct sheet *sheet, const char *name) {
 static char *choose_name(struct sheet *sheet, const char *name) {
         char base[NAME_MAX_BYTES + 1], *chosen;
 
-        snprintf(base, sizeof(base), "%s", name);
+        while (*name && refuse_service_name((const char[]){*name, '\0'}))
+                name++;
+        snprintf(base, sizeof(base), "%s", *name ? name : "service");
         for (char *p = base; *p; p++)
                 if (refuse_service_name((const char[]){'a', *p, '\0'}))
                         *p = '-';
-        if (refuse_service_name(base))
-                snprintf(base, sizeof(base), "service-%.*s", NAME_MAX_BYTES - SUFFIX_ROOM, name[0] ? base : "0");
-        if (refuse_service_name(base))
-                snprintf(base, sizeof(base), "service");
         chosen = sheet_copy(sheet, base);
         for (unsigned n = 2; chosen && is_taken(sheet, chosen); n++)
                 chosen = sheet_printf(sheet, "%.*s-%u", NAME_MAX_BYTES - SUFFIX_ROOM, base, n);

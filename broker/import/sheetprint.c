@@ -204,7 +204,7 @@ static void print_service(const struct sheet_service *service, struct buf *out) 
                 if (!node)
                         continue;
                 print_comments(node->comments, out, KEY_INDENT);
-                if (node->kind == SHEET_EMPTY)
+                if (node->kind == SHEET_EMPTY || (!is_scalar(node) && count_pairs(node) == 0))
                         continue;
                 print_blanks(out, KEY_INDENT);
                 print_node(node, out, KEY_INDENT);
@@ -234,6 +234,8 @@ void sheet_print(struct sheet *sheet, struct buf *out) {
 
         print_comments(sheet->top.head, out, 0);
         print_comments(sheet->top.end, out, 0);
+        if (out->size > 0)
+                buf_add_char(out, '\n');
         for (const struct sheet_service *service = sheet->first; service; service = service->next)
                 any = any || !service->refused;
         buf_add_string(out, any ? "services:\n" : "services: {}\n");

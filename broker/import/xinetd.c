@@ -136,6 +136,8 @@ static void read_flags(struct xinetd_job *job) {
         job->types = read_bits(job, "type", types, LENGTH_OF(types));
         job->ipv6 = job->flags & XINETD_FLAG_IPV6;
         job->ipv4 = job->flags & XINETD_FLAG_IPV4 && !job->ipv6;
+        if (job->ipv6 && job->flags & XINETD_FLAG_IPV4)
+                job_remark(job, "flags", "listen", "IPv6, and IPv4 with it");
         if (job->flags & XINETD_FLAG_SENSOR)
                 job->form = XINETD_SENSOR;
         else if (xinetd_find(job->entry, "redirect"))
@@ -213,8 +215,12 @@ static void make_service(struct xinetd_job *job) {
         check_flags(job);
         job_listen(job);
         job_process(job);
-        if (job->types & XINETD_TYPE_RPC)
-                return; /* refused, and that says it all */
+        if (job->types & XINETD_TYPE_RPC) {
+                for (struct xinetd_line *line = job->entry->lines; line; line = line->next)
+                        if (!line->used)
+                                sheet_remark(job->out, SHEET_END, "%s", line->text);
+                return;
+        }
         job_limits(job);
         job_access(job);
         job_log(job);
@@ -256,21 +262,55 @@ static void set_enabled(struct xinetd_job *job, const char *id) {
                 sheet_raw(job->out, "enabled", "no");
 }
 
+static const char *xinetd_id(const struct xinetd_entry *entry) {
+        const struct xinetd_attr *id = xinetd_find(entry, "id");
+
+        return id && id->words ? id->words->text : entry->name;
+}
+
+/* Clients of tcpmux ask for the name, whatever the id. */
+static bool is_muxed(const struct xinetd_entry *entry) {
+        const struct xinetd_attr *type = xinetd_find(entry, "type");
+
+        for (const struct xinetd_word *word = type ? type->words : NULL; word; word = word->next)
+                if (strncasecmp(word->text, "TCPMUX", strlen("TCPMUX")) == 0)
+                        return true;
+        return false;
+}
+
 static void import_service(struct xinetd *xinetd, struct xinetd_entry *entry) {
         struct xinetd_job job = {.xinetd = xinetd, .sheet = &xinetd->import->sheet, .entry = entry};
-        struct xinetd_attr *id = xinetd_find(entry, "id");
-        const char *name = id && id->words ? id->words->text : entry->name;
+        const char *name = xinetd_id(entry);
 
-        use(id);
-        job.out = sheet_add(job.sheet, name, &entry->mark);
+        use(xinetd_find(entry, "id"));
+        job.out = sheet_add(job.sheet, is_muxed(entry) ? entry->name : name, &entry->mark);
         if (!job.out)
                 return;
+        if (is_muxed(entry))
+                job_remark(&job, "id", SHEET_HEAD, "clients ask for the name");
         if (entry->broken)
-                sheet_refuse(job.out, &entry->broken_at, "%s: that is no assignment", entry->broken);
+                sheet_refuse(job.out, &entry->broken_at, "%s", entry->broken);
         set_enabled(&job, name);
         make_service(&job);
         if (job.disabled || job.out->refused)
                 entry->address = NULL;
+}
+
+/* Ids in a list of defaults that no service has. */
+static void tell_unknown(struct xinetd *xinetd, const char *list) {
+        struct xinetd_attr *attr = xinetd_find(&xinetd->defaults, list);
+
+        for (struct xinetd_word *word = attr ? attr->words : NULL; word; word = word->next) {
+                const struct xinetd_entry *entry = xinetd->first;
+
+                while (entry && strcmp(xinetd_id(entry), word->text) != 0)
+                        entry = entry->next;
+                if (entry)
+                        continue;
+                word->line->used = true;
+                sheet_note(&xinetd->import->sheet.top, SHEET_END, &word->line->mark,
+                           "%s = %s: there is no service with this id here", list, word->text);
+        }
 }
 
 /* Lines of defaults that no service has used. */
@@ -278,8 +318,9 @@ static void tell_unused(struct xinetd *xinetd) {
         struct sheet_service *top = &xinetd->import->sheet.top;
 
         if (xinetd->defaults.broken)
-                sheet_refuse(top, &xinetd->defaults.broken_at, "defaults: %s: that is no assignment",
-                             xinetd->defaults.broken);
+                sheet_refuse(top, &xinetd->defaults.broken_at, "defaults: %s", xinetd->defaults.broken);
+        tell_unknown(xinetd, "disabled");
+        tell_unknown(xinetd, "enabled");
         for (struct xinetd_attr *attr = xinetd->defaults.attrs; attr; attr = attr->next)
                 for (struct xinetd_line *line = xinetd->defaults.lines; line; line = line->next)
                         if (line == attr->line && !line->used && is_inherited(attr->name)) {

@@ -1,4 +1,5 @@
-/* xinetd's configuration as it was read (xinetdparse.c), and what makes definitions of it. Everything lives in the sheet. */
+/* xinetd's configuration as it was read (xinetdparse.c), and what makes definitions of it. Everything lives in the
+ * sheet. */
 #pragma once
 
 #include "import/import.h"
@@ -30,10 +31,17 @@ struct xinetd_entry {
         struct mark mark;
         struct xinetd_attr *attrs;
         struct xinetd_line *lines;
-        const char *broken; /* a line of it that is no assignment; NULL */
+        const char *broken; /* what is wrong with its form; NULL: nothing */
         struct mark broken_at;
         const char *address; /* where it listens, once that is sure; NULL */
         struct xinetd_entry *next;
+};
+
+/* A file that is being read, and the one that includes it. */
+struct xinetd_file {
+        const char *path;
+        struct xinetd_file *up;
+        unsigned depth;
 };
 
 struct xinetd {
@@ -41,7 +49,7 @@ struct xinetd {
         struct xinetd_entry defaults;
         bool has_defaults;
         struct xinetd_entry *first, *last; /* services, in the order they were read */
-        unsigned depth;                    /* of files that include files */
+        struct xinetd_file *reading;       /* the innermost one; NULL: none */
 };
 
 /* Reads PATH and what it includes. FROM is the line that named it, or NULL. */
@@ -73,6 +81,7 @@ struct xinetd_job {
         bool ipv4, ipv6; /* said so by flags or protocol */
         bool v6only;
         bool disabled;
+        bool nobody;    /* whoever comes is refused */
         unsigned flags; /* XINETD_FLAG_… */
         unsigned types; /* XINETD_TYPE_… */
 };

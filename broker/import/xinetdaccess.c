@@ -13,11 +13,28 @@ struct list {
         const struct xinetd_word *word;
 };
 
+/* Whether what goes into no_access is in only_from already. */
+static bool is_served(const struct list *list, const char *text) {
+        const struct sheet_node *node = sheet_key(list->job->out, "only_from");
+
+        if (!node || strcmp(list->name, "no_access") != 0)
+                return false;
+        for (node = node->first; node; node = node->next)
+                if (node->text && strcmp(node->text, text) == 0)
+                        return true;
+        return false;
+}
+
 static void add_prefix(const struct list *list, struct prefix prefix, unsigned bits) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
 
         prefix_mask(&prefix, bits);
         prefix_format(&prefix, &text);
+        if (is_served(list, buf_text(&text))) {
+                sheet_refuse(list->job->out, &list->word->line->mark, "%s %s: it is in only_from too", list->name,
+                             list->word->text);
+                return;
+        }
         sheet_append(list->job->out, list->name, buf_text(&text));
 }
 
@@ -190,6 +207,10 @@ void job_access(struct xinetd_job *job) {
                 struct list list = {.job = job, .name = names[i]};
                 struct xinetd_attr *attr;
 
+                if (job->nobody || job->form == XINETD_SENSOR) {
+                        job_remark(job, names[i], SHEET_END, "a sensor is one for everybody");
+                        continue;
+                }
                 if (job->wait) {
                         refuse_unchecked(job, names[i]);
                         continue;

@@ -73,7 +73,7 @@ static void make_load(struct xinetd_job *job) {
         if (end == value || *end != '\0' || !(load >= 0 && load <= 10000))
                 sheet_refuse(job->out, job_mark(job, "max_load"), "max_load = %s: not a load", value);
         else if (load >= 0.01)
-                sheet_raw(job->out, "max_load", "%.2f", load);
+                sheet_raw(job->out, "max_load", "%g", load);
 }
 
 /* xinetd's range has its last minute, ours ends with it. */
@@ -121,8 +121,11 @@ void job_limits(struct xinetd_job *job) {
                 job_note(job, "banner_fail", SHEET_END, "the server has the connections");
                 return;
         }
-        for (const struct xinetd_word *word = times ? times->words : NULL; word; word = word->next)
-                make_time(job, word);
+        if (job->nobody || job->form == XINETD_SENSOR)
+                job_remark(job, "access_times", SHEET_END, "a sensor is one at all times");
+        else
+                for (const struct xinetd_word *word = times ? times->words : NULL; word; word = word->next)
+                        make_time(job, word);
         if (!job->datagram)
                 make_banner(job, "banner");
         if (!job->datagram)

@@ -21,7 +21,9 @@ static bool find_port(struct xinetd_job *job, unsigned *ret) {
                 *ret = (unsigned)number;
                 return true;
         }
-        if (job->types & XINETD_TYPE_UNLISTED || xinetd_find(job->entry, "port")) {
+        if (xinetd_find(job->entry, "port"))
+                return false;
+        if (job->types & XINETD_TYPE_UNLISTED) {
                 sheet_refuse(job->out, job_mark(job, "type"), "type = UNLISTED: port is missing");
                 return false;
         }
@@ -59,16 +61,18 @@ static const char *bound_address(struct xinetd_job *job, const char *host, unsig
         return sheet_printf(job->sheet, "%s:%u", host, port);
 }
 
-/* The address as text; *RET_V6ONLY where it has to say so. Without flags xinetd takes IPv6 and IPv4 with one socket, as the
- * broker does for a port alone. */
+/* The address as text; *RET_V6ONLY where it has to say so. Without flags xinetd takes IPv6 and IPv4 with one
+ * socket, as the broker does for a port alone. */
 static const char *make_address(struct xinetd_job *job, unsigned port, bool *ret_v6only) {
         const char *bind = job_value(job, "bind"), *interface = job_value(job, "interface");
         const char *host = bind ? bind : interface, *address;
         bool v6only = (job_is(job, "v6only", false) || job->v6only) && !job->ipv4;
 
         *ret_v6only = v6only && (!host || strchr(host, ':'));
-        if (host && strcmp(host, "::") == 0 && !v6only)
+        if (host && strcmp(host, "::") == 0 && !v6only) {
+                sheet_remark(job->out, "listen", "bind = ::, which takes IPv4 too");
                 host = NULL;
+        }
         if (host)
                 address = bound_address(job, host, port);
         else if (job->ipv4)
@@ -206,10 +210,12 @@ static void make_sensor(struct xinetd_job *job) {
                 sheet_raw(job->out, "sensor", "%dmin", (int)minutes);
                 return;
         }
-        sheet_remark(job->out, "builtin", "a SENSOR without deny_time: everybody is refused, and that is logged");
+        sheet_remark(job->out, "builtin", "a SENSOR %s: everybody is refused, and that is logged",
+                     time ? "with deny_time = NEVER" : "without deny_time");
         sheet_text(job->out, "builtin", "discard");
         sheet_append(job->out, "no_access", "0.0.0.0/0");
         sheet_append(job->out, "no_access", "::/0");
+        job->nobody = true;
         job->form = XINETD_INTERNAL;
 }
 

@@ -1,5 +1,5 @@
-/* The grammar of xinetd.conf(5): entries in braces that stand on lines of their own, one assignment a line, words between
- * blanks without any quoting, comments that begin a line. */
+/* The grammar of xinetd.conf(5): entries in braces that stand on lines of their own, one assignment a line, words
+ * between blanks without any quoting, comments that begin a line. */
 #include "base/strlist.h"
 #include "import/source.h"
 #include "import/xinetd.h"
@@ -96,7 +96,8 @@ static struct xinetd_line *add_line(struct sheet *sheet, struct xinetd_entry *en
         return *p = line;
 }
 
-/* Takes the name and the operator off the front of *P: '=', '+' or '-'. Returns the name; NULL when it is no assignment. */
+/* Takes the name and the operator off the front of *P: '=', '+' or '-'. Returns the name; NULL when it is no
+ * assignment. */
 static char *cut_name(struct sheet *sheet, const char **p, char *ret_operator) {
         const char *name = *p + strspn(*p, BLANKS), *rest;
         size_t n = strcspn(name, BLANKS "=+-");
@@ -111,8 +112,8 @@ static char *cut_name(struct sheet *sheet, const char **p, char *ret_operator) {
         return sheet_printf(sheet, "%.*s", (int)n, name);
 }
 
-/* Words of the assignment LINE, from VALUES on, into the attribute. '=' replaces what the service had, and in defaults it
- * adds to a list as += does. */
+/* Words of the assignment LINE, from VALUES on, into the attribute. '=' replaces what the service had, and in
+ * defaults it adds to a list as += does. */
 static void assign(struct xinetd *xinetd, struct xinetd_entry *entry, struct xinetd_attr *attr, char operator,
                    char * values) {
         struct sheet *sheet = &xinetd->import->sheet;
@@ -138,7 +139,7 @@ static void read_assignment(struct xinetd *xinetd, struct xinetd_entry *entry, c
         name = cut_name(sheet, &p, &operator);
         if (!name) {
                 if (!entry->broken) {
-                        entry->broken = shown;
+                        entry->broken = sheet_printf(sheet, "%s: not an assignment", shown ? shown : "");
                         entry->broken_at = *mark;
                 }
                 return;
@@ -170,21 +171,36 @@ static bool is_only(const char *line, char c) {
         return line[0] == c && line[1 + strspn(line + 1, BLANKS)] == '\0';
 }
 
-/* Reads what stands in braces. */
-static void read_entry(struct xinetd *xinetd, struct source *source, struct xinetd_entry *entry) {
+/* Passes over what stands in braces. */
+static void skip_entry(struct source *source) {
+        struct mark mark;
+        char *line;
+
+        do {
+                line = next_line(source, &mark);
+        } while (line && !is_only(line, '}'));
+}
+
+/* Reads what stands in braces. False where there are none. */
+static bool read_entry(struct xinetd *xinetd, struct source *source, struct xinetd_entry *entry) {
         struct mark mark = entry->mark;
         char *line = next_line(source, &mark);
 
         if (!line || !is_only(line, '{')) {
-                sheet_refuse(&xinetd->import->sheet.top, &mark, "%s: a line with { alone is missing",
+                sheet_refuse(&xinetd->import->sheet.top, &mark,
+                             "%s: a line with { alone is missing, and nothing is read up to the next }",
                              entry->name ? entry->name : "defaults");
-                return;
+                if (line && !is_only(line, '}'))
+                        skip_entry(source);
+                return false;
         }
         while ((line = next_line(source, &mark)) && !is_only(line, '}'))
                 read_assignment(xinetd, entry, line, &mark);
-        if (!line)
-                sheet_refuse(&xinetd->import->sheet.top, &mark, "%s: a line with } alone is missing",
-                             entry->name ? entry->name : "defaults");
+        if (!line && !entry->broken) {
+                entry->broken = "a line with } alone is missing";
+                entry->broken_at = entry->mark;
+        }
+        return true;
 }
 
 /* The lists of defaults begin those of a service. */
@@ -210,7 +226,8 @@ static void read_service(struct xinetd *xinetd, struct source *source, const cha
         entry->name = name;
         entry->mark = *mark;
         inherit_lists(xinetd, entry);
-        read_entry(xinetd, source, entry);
+        if (!read_entry(xinetd, source, entry))
+                return;
         if (xinetd->last)
                 xinetd->last->next = entry;
         else
@@ -222,8 +239,10 @@ static void read_defaults(struct xinetd *xinetd, struct source *source, const st
         struct xinetd_entry ignored = {.mark = *mark};
 
         if (xinetd->has_defaults) {
-                sheet_note(&xinetd->import->sheet.top, SHEET_END, mark, "defaults: only the first of them count");
                 read_entry(xinetd, source, &ignored);
+                for (const struct xinetd_line *line = ignored.lines; line; line = line->next)
+                        sheet_note(&xinetd->import->sheet.top, SHEET_END, &line->mark,
+                                   "defaults: %s: not used; only the first defaults count", line->text);
                 return;
         }
         xinetd->has_defaults = true;
@@ -267,6 +286,11 @@ static void read_top(struct xinetd *xinetd, struct source *source, char *line, c
         struct sheet *sheet = &xinetd->import->sheet;
         char *state, *keyword, *name, *shown = collapse(sheet, line);
 
+        if (is_only(line, '{')) {
+                sheet_refuse(&sheet->top, mark, "{: what stands in these braces is not read");
+                skip_entry(source);
+                return;
+        }
         keyword = strtok_r(line, BLANKS, &state);
         name = strtok_r(NULL, BLANKS, &state);
         if (!keyword || !shown)
@@ -285,19 +309,25 @@ static void read_top(struct xinetd *xinetd, struct source *source, char *line, c
 }
 
 void xinetd_read(struct xinetd *xinetd, const char *path, const struct mark *from) {
+        struct xinetd_file this = {
+                .path = path,
+                .up = xinetd->reading,
+                .depth = xinetd->reading ? xinetd->reading->depth + 1 : 0,
+        };
         struct sheet *sheet = &xinetd->import->sheet;
         struct source source;
         struct mark mark;
         char *line;
 
-        if (xinetd->depth >= DEPTH_MAX) {
-                sheet_refuse(&sheet->top, from, "%s is not read: files include each other too often", path);
-                return;
-        }
+        for (const struct xinetd_file *file = xinetd->reading; file; file = file->up)
+                if (strcmp(file->path, path) == 0 || file->depth >= DEPTH_MAX) {
+                        sheet_refuse(&sheet->top, from, "%s is not read again: files include each other", path);
+                        return;
+                }
         if (!source_open(&source, sheet, path, from))
                 return;
-        xinetd->depth++;
+        xinetd->reading = &this;
         while ((line = next_line(&source, &mark)))
                 read_top(xinetd, &source, line, &mark);
-        xinetd->depth--;
+        xinetd->reading = this.up;
 }
