@@ -158,22 +158,6 @@ struct sheet_node *node_add(struct sheet_node *node) {
         return node ? append(node, SHEET_LIST) : NULL;
 }
 
-struct sheet_node *node_key(struct sheet_node *node, const char *key) {
-        struct sheet_node *child;
-        char *copy;
-
-        if (!node)
-                return NULL;
-        child = node_find(node, key);
-        if (child)
-                return child;
-        copy = sheet_copy(node->service->sheet, key);
-        child = copy ? append(node, SHEET_MAP) : NULL;
-        if (child)
-                child->key = copy;
-        return child;
-}
-
 static bool is_utf8(const char *text) {
         for (const unsigned char *p = (const unsigned char *)text; *p;) {
                 size_t n = utf8_sequence(p);
@@ -185,15 +169,38 @@ static bool is_utf8(const char *text) {
         return true;
 }
 
+/* Refuses the service of a node for what YAML cannot hold. */
+static void refuse_bytes(struct sheet_node *node, const char *text) {
+        sheet_refuse(node->service, &node->service->mark,
+                     "'%s' is not UTF-8, and nothing else can be written in a definition", text);
+}
+
+struct sheet_node *node_key(struct sheet_node *node, const char *key) {
+        struct sheet_node *child;
+        char *copy;
+
+        if (!node)
+                return NULL;
+        if (!is_utf8(key)) {
+                refuse_bytes(node, key);
+                return NULL;
+        }
+        child = node_find(node, key);
+        if (child)
+                return child;
+        copy = sheet_copy(node->service->sheet, key);
+        child = copy ? append(node, SHEET_MAP) : NULL;
+        if (child)
+                child->key = copy;
+        return child;
+}
+
 struct sheet_node *node_text(struct sheet_node *node, const char *text) {
         if (!node)
                 return NULL;
         node_clear(node);
         if (!is_utf8(text)) {
-                sheet_refuse(node->service, &node->service->mark,
-                             "'%s' is not UTF-8, and nothing else can be written "
-                             "in a definition",
-                             text);
+                refuse_bytes(node, text);
                 return node;
         }
         node->text = sheet_copy(node->service->sheet, text);

@@ -51,6 +51,14 @@ bool source_open(struct source *source, struct sheet *sheet, const char *path, c
         return source->name && source->next;
 }
 
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int source_scan(const char *path, struct dirent ***ret, int (*filter)(const struct dirent *)) {
+        return scandir(path, ret, filter, compare_names);
+}
+
 char *source_line(struct source *source, struct mark *ret) {
         char *line = source->next, *end;
 

@@ -3,6 +3,8 @@
 
 #include "import/sheet.h"
 
+#include <dirent.h>
+
 struct source {
         const char *name;
         char *next; /* the line to come; NULL at the end */
@@ -12,6 +14,9 @@ struct source {
 /* Reads PATH, - for stdin. When that fails, an error says so, at the line FROM that named it where there is one.
  * Name and text belong to the sheet. */
 bool source_open(struct source *source, struct sheet *sheet, const char *path, const struct mark *from);
+
+/* scandir(3), in the order of bytes. */
+int source_scan(const char *path, struct dirent ***ret, int (*filter)(const struct dirent *));
 
 /* The next line without its end, LF or CR LF, and where it is; NULL at the end. The text may be changed. */
 char *source_line(struct source *source, struct mark *ret);

@@ -1,4 +1,5 @@
 /* Who is served: addresses as xinetd writes them, to networks. */
+#include "conf/refuse.h"
 #include "import/xinetd.h"
 #include "net/prefix.h"
 
@@ -120,6 +121,10 @@ static void add_host(const struct list *list, const char *text) {
                 refuse(list, "names of clients are not looked up here; write networks");
                 return;
         }
+        if (prefix_looks_numeric(text) || refuse_network(text) || refuse_host(text)) {
+                refuse(list, "not an address");
+                return;
+        }
         if (strcmp(text, "localhost") != 0)
                 sheet_note(list->job->out, list->name, &list->word->line->mark,
                            "%s %s: the host's addresses are looked up when definitions are read; xinetd looks up the "
@@ -151,8 +156,6 @@ static void add_entry(const struct list *list, const char *text) {
                 sheet_note(list->job->out, list->name, &list->word->line->mark,
                            "%s ALL: everybody; xinetd takes it for a host", list->name);
                 add_everybody(list);
-        } else if (text[0] == '\0' || text[strspn(text, "0123456789.:")] == '\0' || strpbrk(text, ",}$()/")) {
-                refuse(list, "not an address");
         } else {
                 add_host(list, text);
         }

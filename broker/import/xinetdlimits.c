@@ -20,27 +20,25 @@ static void tell_useless(struct xinetd_job *job, const char *why) {
                         job_note(job, names[i], SHEET_END, why);
 }
 
-/* A number of connections, or UNLIMITED, as it is written here. Returns false after refusing the service. */
-static bool read_count(struct xinetd_job *job, const char *name, const char *value) {
+static void set_count(struct xinetd_job *job, const char *name, const char *value) {
         int64_t number;
 
-        if (strcmp(value, "UNLIMITED") == 0)
-                return true;
         if (number_parse(value, 1, NUMBER_MAX, &number) == 0)
-                return true;
-        sheet_refuse(job->out, job_mark(job, name), "%s = %s: not a number of connections, 1 at least", name, value);
-        return false;
+                sheet_raw(job->out, name, "%lld", (long long)number);
+        else
+                sheet_refuse(job->out, job_mark(job, name), "%s = %s: not a number of connections, 1 at least", name,
+                             value);
 }
 
 static void make_instances(struct xinetd_job *job) {
         const char *instances = job_value(job, "instances"), *per_source = job_value(job, "per_source");
 
-        if (!instances || (read_count(job, "instances", instances) && strcmp(instances, "UNLIMITED") == 0))
+        if (!instances || strcmp(instances, "UNLIMITED") == 0)
                 sheet_raw(job->out, "instances", "unlimited");
         else
-                sheet_raw(job->out, "instances", "%s", instances);
-        if (per_source && read_count(job, "per_source", per_source) && strcmp(per_source, "UNLIMITED") != 0)
-                sheet_raw(job->out, "per_source", "%s", per_source);
+                set_count(job, "instances", instances);
+        if (per_source && strcmp(per_source, "UNLIMITED") != 0)
+                set_count(job, "per_source", per_source);
 }
 
 static void make_cps(struct xinetd_job *job) {

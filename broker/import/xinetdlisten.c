@@ -1,6 +1,8 @@
 /* Where a service of xinetd listens, and what takes its connections. */
 #include "base/number.h"
+#include "conf/refuse.h"
 #include "import/xinetd.h"
+#include "net/prefix.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -45,6 +47,10 @@ static bool is_numeric(const char *host, int family) {
         return inet_pton(family, host, address) == 1;
 }
 
+static bool is_host(const char *text) {
+        return !prefix_looks_numeric(text) && !refuse_host(text);
+}
+
 /* HOST:PORT, with brackets and the interface where IPv6 has them. */
 static const char *bound_address(struct xinetd_job *job, const char *host, unsigned port) {
         const char *zone = strchr(host, '%');
@@ -54,6 +60,10 @@ static const char *bound_address(struct xinetd_job *job, const char *host, unsig
                 return sheet_printf(job->sheet, "[%s]:%u%s", plain, port, zone);
         if (is_numeric(host, AF_INET6))
                 return sheet_printf(job->sheet, "[%s]:%u", host, port);
+        if (!is_numeric(host, AF_INET) && !is_host(host)) {
+                sheet_refuse(job->out, &job->entry->mark, "bind = %s: not an address", host);
+                return NULL;
+        }
         if (!is_numeric(host, AF_INET))
                 sheet_note(job->out, "listen",
                            job_mark(job, xinetd_find(job->entry, "interface") ? "interface" : "bind"),
@@ -159,6 +169,10 @@ static void make_redirect(struct xinetd_job *job) {
 
         if (!name || attr->words->next->next) {
                 sheet_refuse(job->out, &attr->line->mark, "%s: a host and a port are needed", attr->line->text);
+                return;
+        }
+        if (!is_numeric(host, AF_INET) && !is_numeric(host, AF_INET6) && !is_host(host)) {
+                sheet_refuse(job->out, &attr->line->mark, "%s: not an address", attr->line->text);
                 return;
         }
         if (job->datagram)

@@ -4,7 +4,6 @@
 #include "import/source.h"
 #include "import/xinetd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -257,13 +256,9 @@ static int is_included(const struct dirent *entry) {
         return !strchr(entry->d_name, '.') && entry->d_name[n - 1] != '~';
 }
 
-static int compare_names(const struct dirent **a, const struct dirent **b) {
-        return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 void xinetd_read_directory(struct xinetd *xinetd, const char *path, const struct mark *mark) {
         struct dirent **entries;
-        int n = scandir(path, &entries, is_included, compare_names);
+        int n = source_scan(path, &entries, is_included);
 
         if (n < 0) {
                 sheet_refuse(&xinetd->import->sheet.top, mark, "%s cannot be read: %s", path, strerror(errno));

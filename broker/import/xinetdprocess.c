@@ -1,5 +1,6 @@
 /* The program of a service: what is started, as whom, with which environment and limits. */
 #include "base/number.h"
+#include "conf/refuse.h"
 #include "import/xinetd.h"
 
 #include <stdio.h>
@@ -33,11 +34,15 @@ static void make_identity(struct xinetd_job *job) {
         const char *user = job_value(job, "user"), *group = job_value(job, "group");
         bool numeric = user && user[strspn(user, "0123456789")] == '\0';
 
-        if (user)
+        if (user && refuse_owner(user))
+                sheet_refuse(job->out, job_mark(job, "user"), "user = %s: it %s", user, refuse_owner(user));
+        else if (user)
                 sheet_text(job->out, "user", user);
         else
                 sheet_refuse(job->out, &job->entry->mark, "user is missing; xinetd does not start it either");
-        if (group) {
+        if (group && refuse_group(group)) {
+                sheet_refuse(job->out, job_mark(job, "group"), "group = %s: it %s", group, refuse_group(group));
+        } else if (group) {
                 sheet_text(job->out, "group", group);
         } else if (numeric) {
                 sheet_remark(job->out, "group", "xinetd takes a number for the group, too");
@@ -65,7 +70,7 @@ static void make_environment(struct xinetd_job *job) {
                 const char *equals = strchr(word->text, '=');
                 char *name = equals ? sheet_printf(job->sheet, "%.*s", (int)(equals - word->text), word->text) : NULL;
 
-                if (!equals || equals == word->text)
+                if (!equals || (name && refuse_env_name(name)))
                         sheet_refuse(job->out, &word->line->mark, "env = %s: not a NAME=VALUE", word->text);
                 else if (name && is_reserved(name))
                         sheet_note(job->out, "environment", &word->line->mark, "env = %s: the broker's to set",
@@ -79,7 +84,11 @@ static void make_environment(struct xinetd_job *job) {
         if (!pass->words)
                 sheet_raw(job->out, "pass_environment", "no");
         for (const struct xinetd_word *word = pass->words; word; word = word->next)
-                sheet_append(job->out, "pass_environment", word->text);
+                if (refuse_env_name(word->text))
+                        sheet_refuse(job->out, &word->line->mark, "passenv %s: it %s", word->text,
+                                     refuse_env_name(word->text));
+                else
+                        sheet_append(job->out, "pass_environment", word->text);
 }
 
 /* A number, with K or M behind it where SIZED. False where it is none. */

@@ -1,0 +1,77 @@
+/* The files that importers see: FILE, which is the input, and one to include. */
+#include "fuzzimport.h"
+
+#include "conf/confdir.h"
+#include "import/source.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FILE_NAME "input"
+
+bool __wrap_source_open(struct source *source, struct sheet *sheet, const char *path, const struct mark *from);
+int __wrap_source_scan(const char *path, struct dirent ***ret, int (*filter)(const struct dirent *));
+
+static const char *input;
+
+bool __wrap_source_open(struct source *source, struct sheet *sheet, const char *path, const struct mark *from) {
+        static const char more[] = "service http\n{\nsocket_type = stream\nwait = no\nuser = nobody\nserver = /x\n}\n";
+        const char *text = strcmp(path, FILE_NAME) == 0 ? input : strcmp(path, "more") == 0 ? more : NULL;
+        const struct mark whole = {.file = path};
+
+        if (!text) {
+                sheet_refuse(&sheet->top, from ? from : &whole, "%s cannot be read: there is no such file", path);
+                return false;
+        }
+        *source = (struct source){.name = sheet_copy(sheet, path), .next = sheet_copy(sheet, text)};
+        return true;
+}
+
+int __wrap_source_scan(const char *path UNUSED, struct dirent ***ret UNUSED,
+                       int (*filter)(const struct dirent *) UNUSED) {
+        errno = ENOENT;
+        return -1;
+}
+
+/* What is wrong with the world, and not with what was printed. */
+static bool is_excused(const char *message) {
+        static const char *const excuses[] = {"cannot be looked up", "cannot be read", "there is no user",
+                                              "there is no group", "no network interface"};
+
+        for (size_t i = 0; i < LENGTH_OF(excuses); i++)
+                if (strstr(message, excuses[i]))
+                        return true;
+        return false;
+}
+
+static void load(struct buf *text) {
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        struct def_set *set = confdir_load_text("imported.yaml", text, &diag);
+        enum diag_level level;
+
+        for (size_t i = 0;; i++) {
+                AUTO(buf_deinit) struct buf message = BUF_NULL;
+
+                if (!diag_format_entry(&diag, i, &message, &level))
+                        break;
+                MUST(level == DIAG_WARNING || is_excused(buf_text(&message)), "%s\n%s", buf_text(&message),
+                     buf_text(text));
+        }
+        def_set_free(set);
+}
+
+void fuzz_import(void (*importer)(struct import *import), const uint8_t *data, size_t size) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL, printed = BUF_NULL, messages = BUF_NULL;
+        char name[] = FILE_NAME, *files[] = {name, NULL};
+        struct import import = {.files = files};
+
+        buf_add(&text, (const char *)data, size);
+        input = buf_text(&text);
+        sheet_init(&import.sheet);
+        importer(&import);
+        sheet_print(&import.sheet, &printed);
+        diag_format(&import.sheet.diag, &messages);
+        MUST(!import.sheet.failed, "out of memory");
+        load(&printed);
+        sheet_deinit(&import.sheet);
+}
