@@ -35,8 +35,8 @@ int __wrap_source_scan(const char *path UNUSED, struct dirent ***ret UNUSED,
 
 /* What is wrong with the world, and not with what was printed. */
 static bool is_excused(const char *message) {
-        static const char *const excuses[] = {"cannot be looked up", "cannot be read", "there is no user",
-                                              "there is no group", "no network interface"};
+        static const char *const excuses[] = {"cannot be looked up", "cannot be read",       "there is no user",
+                                              "there is no group",   "which does not exist", "no network interface"};
 
         for (size_t i = 0; i < LENGTH_OF(excuses); i++)
                 if (strstr(message, excuses[i]))
@@ -72,6 +72,8 @@ void fuzz_import(void (*importer)(struct import *import), const uint8_t *data, s
         sheet_print(&import.sheet, &printed);
         diag_format(&import.sheet.diag, &messages);
         MUST(!import.sheet.failed, "out of memory");
+        for (const struct sheet_service *service = import.sheet.first; service; service = service->next)
+                MUST(!service->refused || import.sheet.diag.errors > 0, "%s", buf_text(&printed));
         load(&printed);
         sheet_deinit(&import.sheet);
 }

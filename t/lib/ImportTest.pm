@@ -28,7 +28,7 @@ my %defaults = (
                 | instances\s*=\s*UNLIMITED | per_source\s*=\s*UNLIMITED
                 | max_load\s*=\s*0 | v6only\s*=\s*no
         )\s*$/xi,
-        inetd => qr/^(?!)/,
+        inetd => qr/^\*:\s*$/,
         systemd => qr/^\s*(?:
                 \[Unit\] | \[Install\] | \[Socket\] | \[Service\]
         )\s*$/x,
