@@ -41,8 +41,9 @@ sub sets_of {
 
 for my $origin (sort keys %origins) {
         my ($kind) = $origin =~ m{^(\w+)/};
+        my @sets = sets_of($kind, @{ $origins{$origin} });
 
-        for my $set (sets_of($kind, @{ $origins{$origin} })) {
+        for my $set (@sets) {
                 my $what = "$origin: @$set";
                 my ($status, $yaml, $err) = run_import($kind, "$dir/$origin", @$set);
 
@@ -51,11 +52,11 @@ for my $origin (sort keys %origins) {
                 is_deeply($problems, [], "$what: broker check accepts it") or diag(join "\n", @$problems, $yaml);
                 $machine{s/'[^']*'/'…'/gr =~ s/^\S+: \S+: //r}++ for @$machine;
         }
-        my @silent = map { silent_lines($kind, "$dir/$origin", @$_) } sets_of($kind, @{ $origins{$origin} });
+        my @silent = map { silent_lines($kind, "$dir/$origin", @$_) } @sets;
         # A line of a file that was not imported this time is not dropped.
         my %times;
         $times{$_}++ for @silent;
-        @silent = grep { $times{$_} == sets_of($kind, @{ $origins{$origin} }) } sort keys %times;
+        @silent = grep { $times{$_} == @sets } sort keys %times;
         is_deeply(\@silent, [], "$origin: every line makes a difference") or diag(join "\n", @silent);
 }
 diag("$machine{$_} times: $_") for sort keys %machine;
