@@ -2,6 +2,7 @@
 #include "base/number.h"
 #include "conf/refuse.h"
 #include "import/inetdservice.h"
+#include "net/addr.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -110,7 +111,7 @@ static void write_all(struct sheet_node *item, const struct inetd_entry *entry, 
 
 /* A name is looked up when definitions are loaded, for both families. */
 static void check_name(struct sheet_service *service, const struct inetd_entry *entry, const char *host) {
-        if (refuse_host(host))
+        if (refuse_host(host) || host[strspn(host, "0123456789.")] == '\0')
                 sheet_refuse(service, &entry->mark, "'%s' is neither an address nor the name of a host", host);
         else if (entry->family != AF_UNSPEC)
                 sheet_note(service, "listen", &entry->mark,
@@ -141,6 +142,26 @@ static void write_host(struct sheet_node *item, const struct inetd_entry *entry,
                 node_text(address_of(item, entry, false), text);
 }
 
+/* Who has the path and how it may be used, in FreeBSD's notation. */
+static void write_owner(struct sheet_service *service, struct sheet_node *item, const struct inetd_entry *entry) {
+        mode_t mode;
+
+        if (!entry->socket_mode) {
+                sheet_remark(service, "listen", "only its owner can connect, as with inetd");
+                node_text(node_key(item, "socket_mode"), "0600");
+                return;
+        }
+        if (number_parse_mode(entry->socket_mode, &mode) < 0 || mode > 0777 || refuse_owner(entry->socket_user) ||
+            refuse_group(entry->socket_group)) {
+                sheet_refuse(service, &entry->mark, ":%s:%s:%s: is not an owner, a group and a mode",
+                             entry->socket_user, entry->socket_group, entry->socket_mode);
+                return;
+        }
+        node_text(node_key(item, "socket_mode"), entry->socket_mode);
+        node_text(node_key(item, "socket_user"), entry->socket_user);
+        node_text(node_key(item, "socket_group"), entry->socket_group);
+}
+
 /* inetd makes sockets in the file system under its own umask, or for their owner alone, which is the same in effect: to
  * connect is to write. */
 static void write_path(struct sheet_service *service, const struct inetd_entry *entry) {
@@ -149,20 +170,21 @@ static void write_path(struct sheet_service *service, const struct inetd_entry *
                              : entry->type == SOCK_SEQPACKET ? "seqpacket:"
                                                              : "";
         char *text = sheet_printf(service->sheet, "%s%s", prefix, entry->service);
+        AUTO(addr_list_deinit) struct addr_list list = ADDR_LIST_NULL;
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
 
+        if (!text)
+                return;
         if (entry->service[0] != '/') {
                 sheet_refuse(service, &entry->mark, "'%s' is not a path, which a unix socket has", entry->service);
                 return;
         }
-        if (text)
-                node_text(node_key(item, "address"), text);
-        if (!entry->socket_mode)
-                sheet_remark(service, "listen", "only its owner can connect, as with inetd");
-        node_text(node_key(item, "socket_mode"), entry->socket_mode ? entry->socket_mode : "0600");
-        if (entry->socket_user)
-                node_text(node_key(item, "socket_user"), entry->socket_user);
-        if (entry->socket_group)
-                node_text(node_key(item, "socket_group"), entry->socket_group);
+        if (!addr_parse(text, SOCK_STREAM, &list, &why)) {
+                sheet_refuse(service, &entry->mark, "'%s' %s", entry->service, buf_text(&why));
+                return;
+        }
+        node_text(node_key(item, "address"), text);
+        write_owner(service, item, entry);
         write_options(item, entry);
 }
 

@@ -1,5 +1,7 @@
 #include "import/inetdservice.h"
 
+#include "conf/refuse.h"
+
 #include <sys/socket.h>
 
 #define ARGS_MAX 20 /* of BSD's inetd: MAXARGV */
@@ -245,8 +247,13 @@ static void write_program(struct sheet_service *service, const struct inetd_entr
 }
 
 static void write_identity(struct sheet_service *service, const struct inetd_entry *entry) {
-        sheet_text(service, "user", entry->user);
-        if (entry->group)
+        if (refuse_owner(entry->user))
+                sheet_refuse(service, &entry->mark, "'%s' is not a user", entry->user);
+        else
+                sheet_text(service, "user", entry->user);
+        if (entry->group && refuse_group(entry->group))
+                sheet_refuse(service, &entry->mark, "'%s' is not a group", entry->group);
+        else if (entry->group)
                 sheet_text(service, "group", entry->group);
         if (entry->login_class)
                 sheet_note(service, "user", &entry->mark,

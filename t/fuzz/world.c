@@ -6,7 +6,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <glob.h>
 #include <grp.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -23,7 +22,6 @@ struct group *__wrap_getgrnam(const char *name);
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *ret);
 int __wrap_textfile_read(const char *path, size_t limit, struct buf *ret, struct buf *why);
-int __wrap_glob(const char *pattern, int flags, int (*on_error)(const char *, int), glob_t *ret);
 
 void fuzz_fail(const char *condition, const char *format, ...) {
         va_list args;
@@ -136,10 +134,4 @@ int __wrap_textfile_read(const char *path, size_t limit UNUSED, struct buf *ret,
                 return 0;
         buf_add_string(why, "cannot be read: No such file or directory");
         return -ENOENT;
-}
-
-/* What files include is not there. */
-int __wrap_glob(const char *pattern UNUSED, int flags UNUSED, int (*on_error)(const char *, int) UNUSED,
-                glob_t *ret UNUSED) {
-        return GLOB_NOMATCH;
 }
