@@ -142,7 +142,7 @@ static void make_rest(struct xinetd_job *job) {
         int64_t number;
         mode_t mode;
 
-        if (umask && number_parse_mode(umask, &mode) < 0)
+        if (umask && (number_parse_mode(umask, &mode) < 0 || mode > 0777))
                 sheet_refuse(job->out, job_mark(job, "umask"), "umask = %s: not 000 to 777", umask);
         else if (umask)
                 sheet_text(job->out, "umask", umask);
