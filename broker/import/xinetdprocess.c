@@ -3,6 +3,8 @@
 #include "conf/refuse.h"
 #include "import/xinetd.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +32,25 @@ static void make_command(struct xinetd_job *job) {
                 sheet_append(job->out, "command", sheet_dollars(job->sheet, word->text));
 }
 
+/* With groups = yes xinetd gives the program the user's own group beside another one that it has by `group`. To
+ * root that is nothing. */
+static void keep_group(struct xinetd_job *job, const char *user, const char *group) {
+        const struct passwd *entry = getpwnam(user);
+        const struct group *name = entry ? getgrgid(entry->pw_gid) : NULL;
+
+        if (strcmp(user, "root") == 0 || user[strspn(user, "0123456789")] == '\0' ||
+            (name && strcmp(name->gr_name, group) == 0))
+                return;
+        if (!entry) {
+                sheet_note(job->out, "group_add", job_mark(job, "user"),
+                           "user = %s: it is not known here; xinetd keeps its own group, too, which group_add can say",
+                           user);
+                return;
+        }
+        sheet_remark(job->out, "group_add", "xinetd keeps the user's own group");
+        sheet_append(job->out, "group_add", name ? name->gr_name : sheet_printf(job->sheet, "%u", entry->pw_gid));
+}
+
 static void make_identity(struct xinetd_job *job) {
         const char *user = job_value(job, "user"), *group = job_value(job, "group");
         bool numeric = user && user[strspn(user, "0123456789")] == '\0';
@@ -50,6 +71,8 @@ static void make_identity(struct xinetd_job *job) {
         }
         if (!job_is(job, "groups", false))
                 sheet_raw(job->out, "groups", "no");
+        else if (user && group)
+                keep_group(job, user, group);
 }
 
 /* Variables that the broker sets, and that definitions cannot. */
