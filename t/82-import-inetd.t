@@ -81,5 +81,14 @@ is(mux('self'), "+here\n", 'and leaves it to the program without');
 like(mux('none'), qr/^-/, 'and knows no others');
 like($yaml, qr/enabled: no/, 'what is switched off stays so');
 
+# The example of the manual.
+{
+        my $page = ImportTest::slurp('docs/coming-from-inetd.md');
+        my ($before) = $page =~ /^```inetd\n(.*?)^```$/ms;
+        my ($after) = $page =~ /^```yaml\n(.*?)^```$/ms;
+
+        $t->write_file('example.conf', $before);
+        is((run_import('inetd', $dir, 'example.conf'))[1], $after, 'docs/coming-from-inetd.md: what comes out of its example');
+}
 $t->stop;
 done_testing;

@@ -26,6 +26,7 @@ struct reader {
         const char *policy; /* for the lines that follow; NULL: none */
         struct mark policy_mark;
         bool policy_used;
+        const char *heading; /* of the services that follow; NULL: none, or one of them has it */
         const struct chain *chain;
         bool netbsd; /* what shows whose file it is */
         bool gnu;
@@ -57,15 +58,22 @@ static bool check_chain(const struct reader *reader, const char *path, const str
         return true;
 }
 
-/* Marks of update-inetd(8), and of whoever put the file into a repository. */
+static void note_debian(struct reader *reader, struct mark mark) {
+        if (!reader->debian)
+                reader->debian_mark = mark;
+        reader->debian = true;
+}
+
+/* The headings of update-inetd(8), #:NAME: TEXT, and the mark of whoever put the file into a repository. */
 static void read_comment(struct reader *reader, const char *text, struct mark mark) {
+        size_t size = text[1] == ':' ? strspn(text + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") : 0;
+
         if (strstr(text, "$NetBSD"))
                 reader->netbsd = true;
-        if (reader->debian || text[1] != ':' || strcspn(text + 2, ": ") == 0 ||
-            text[2 + strcspn(text + 2, ": ")] != ':')
+        if (size == 0 || text[2 + size] != ':')
                 return;
-        reader->debian = true;
-        reader->debian_mark = mark;
+        note_debian(reader, mark);
+        reader->heading = sheet_copy(reader->sheet, text + 2);
 }
 
 static void note_policy(struct reader *reader) {
@@ -184,7 +192,7 @@ static void read_entry(struct reader *reader, const struct inetd_line *line, str
         if (strstr(entry->protocol, "6only"))
                 reader->gnu = true;
         if (line->kind == INETD_ENTRY && line->off)
-                read_comment(reader, "#:off:", mark);
+                note_debian(reader, mark);
         if (!entry->host || entry->family == AF_UNIX)
                 entry->host = entry->family == AF_UNIX ? "*" : reader->host;
         if (line->kind == INETD_KEYED && !entry->refusal)
@@ -194,6 +202,8 @@ static void read_entry(struct reader *reader, const struct inetd_line *line, str
         entry->policy = reader->policy;
         entry->policy_mark = reader->policy_mark;
         reader->policy_used = true;
+        entry->heading = reader->heading;
+        reader->heading = NULL;
         add_entries(reader, entry);
 }
 
@@ -240,17 +250,16 @@ static void read_file(struct reader *reader, const char *path, const struct mark
 }
 
 static void find_port(struct reader *reader, struct inetd_entry *entry) {
-        if (entry->refusal || entry->mux != INETD_MUX_NO || entry->family == AF_UNIX)
+        if (entry->refusal || entry->mux != INETD_MUX_NO || entry->family == AF_UNIX ||
+            portnames_find(&reader->import->ports, entry->service, entry->base, &entry->port))
                 return;
-        if (!portnames_find(&reader->import->ports, entry->service, entry->base, &entry->port))
-                inetd_entry_refuse(
-                        reader->sheet, entry,
-                        "no port is called '%s' for %s on this machine; name a file that has it with --services",
-                        entry->service, entry->base);
+        if (!entry->server)
+                entry->port = inetd_builtin_port(entry->service);
+        entry->unknown = entry->port == 0;
 }
 
 static bool is_in_use(const struct inetd_entry *entry) {
-        return !entry->off && !entry->refusal && !entry->replaced_by;
+        return !entry->off && !entry->refusal && !entry->unknown && !entry->replaced_by;
 }
 
 /* Whether Linux gives a socket to one of the two alone. */
@@ -371,6 +380,8 @@ static void write_all(struct reader *reader, enum inetd_dialect dialect) {
 
                 if (!service)
                         continue;
+                if (entry->heading)
+                        sheet_remark(service, SHEET_HEAD, "%s", entry->heading);
                 for (struct inetd_entry *other = reader->first; other != entry; other = other->next)
                         if (winner_of(other) == entry)
                                 sheet_note(

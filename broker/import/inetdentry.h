@@ -62,8 +62,10 @@ struct inetd_entry {
         size_t arg_count;
 
         /* What inetd.c finds out about it. */
-        unsigned port;      /* of tcp and udp */
-        const char *policy; /* what IPsec is to do, or NULL */
+        const char *heading; /* of it and those that follow; NULL: none of its own */
+        unsigned port;       /* of tcp and udp */
+        bool unknown;        /* there is no port of that name */
+        const char *policy;  /* what IPsec is to do, or NULL */
         struct mark policy_mark;
         const struct inetd_entry *replaced_by; /* a later line for the same; NULL: none */
         struct inetd_entry *next;

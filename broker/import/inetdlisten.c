@@ -215,6 +215,12 @@ void inetd_listen_write(struct sheet_service *service, const struct inetd_entry 
                 write_path(service, entry);
                 return;
         }
+        if (entry->unknown) {
+                sheet_refuse(service, &entry->mark,
+                             "no port is called '%s' for %s on this machine; name a file that has it with --services",
+                             entry->service, entry->base);
+                return;
+        }
         if ((strcmp(entry->base, "udp") == 0) != (entry->type == SOCK_DGRAM) || entry->type == SOCK_SEQPACKET) {
                 sheet_refuse(service, &entry->mark, "%s has no sockets of that type", entry->protocol);
                 return;

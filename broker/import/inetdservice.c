@@ -18,6 +18,13 @@ static const char *last_part(const char *path) {
         return slash && slash[1] ? slash + 1 : path;
 }
 
+unsigned inetd_builtin_port(const char *name) {
+        for (size_t i = 0; i < LENGTH_OF(builtins); i++)
+                if (strcmp(name, builtins[i].name) == 0)
+                        return builtins[i].port;
+        return 0;
+}
+
 int inetd_default_rate(enum inetd_dialect dialect) {
         return dialect == INETD_NETBSD || dialect == INETD_GNU ? 40 : 256;
 }

@@ -15,5 +15,8 @@ void inetd_listen_write(struct sheet_service *service, const struct inetd_entry 
 /* Whether only this machine reaches it. */
 bool inetd_listen_is_local(const struct inetd_entry *entry);
 
+/* The port of one of inetd's own services, where there is no services database, as in most containers; 0: none. */
+unsigned inetd_builtin_port(const char *name);
+
 /* How often a service is started in a minute where its line does not say. */
 int inetd_default_rate(enum inetd_dialect dialect);
