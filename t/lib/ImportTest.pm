@@ -82,7 +82,7 @@ sub check_problems {
 
         for (split /\n/, $err) {
                 next if /: warning: /; # such as a program that is not installed
-                if (/there is no (?:user|group) '|only root can|cannot be looked up|No such file or directory|does not exist|no such (?:network )?interface|the broker does not have/) {
+                if (/there is no (?:user|group) '|only root can|cannot be looked up|No such file or directory|does not exist|no such (?:network )?interface|the broker (?:itself )?does not have|than the broker may go without/) {
                         push @machine, $_;
                 } else {
                         push @problems, $_;

@@ -1,0 +1,170 @@
+#!/usr/bin/perl
+# `broker import systemd`: what is imported runs, and the program finds what systemd would have given it. And which files
+# are found: services beside their sockets, sockets of a service, instances of templates, aliases.
+use strict;
+use warnings;
+use BrokerTest;
+use File::Temp qw(tempdir);
+use ImportTest qw(run_import slurp spew);
+use JSON::PP qw(decode_json);
+use Test::More;
+
+my $t = BrokerTest->new(later => 1);
+my $dir = tempdir(CLEANUP => 1);
+mkdir "$dir/units" or die;
+chmod 0755, $dir;
+
+sub unit {
+        my ($name, $text) = @_;
+
+        spew("$dir/units/$name", $t->fill($text =~ s/%DIR%/$dir/gr));
+        return;
+}
+
+# Imports units, which must be all there is to say but for warnings, and takes the head off.
+sub import_units {
+        my (@names) = @_;
+        my ($status, $yaml, $err) = run_import('systemd', "$dir/units", @names);
+
+        is($status, 0, "imported: @names") or diag($err);
+        $yaml =~ s/^services:\n//m;
+        return $yaml =~ s/^  //mgr;
+}
+
+# --- what runs
+unit('echo.socket', "[Socket]\nListenStream=127.0.0.1:0\nAccept=yes\nMaxConnections=1\n");
+unit('echo@.service', "[Service]\nExecStart=-/bin/cat -u\nStandardInput=socket\n");
+unit('report.socket', "[Socket]\nListenStream=127.0.0.1:0\nAccept=yes\n");
+unit('report@.service', <<'U');
+[Service]
+ExecStart=%PROBE% --out=stdout -- ${REMOTE_ADDR} $WORDS "a  b" '$$x' \x41 $NONE
+Environment="WORDS=one 'two  three'" VALUE=%%x$y
+StandardInput=socket
+StandardError=journal
+Nice=5
+LimitNOFILE=300:400
+UMask=0027
+WorkingDirectory=/tmp
+U
+unit('conn.socket', "[Socket]\nListenStream=127.0.0.1:0\nAccept=yes\n");
+unit('conn@.service', "[Service]\nExecStart=%PROBE% --out=fd:3\n");
+unit('three.socket', "[Socket]\nListenStream=127.0.0.1:0\nListenStream=%DIR%/three.sock\n");
+unit('three-more.socket', "[Socket]\nListenStream=127.0.0.1:0\nFileDescriptorName=more\nService=three.service\n");
+unit('three.service', "[Service]\nType=notify\nExecStart=%PROBE% --out=file:%DIR%/three.json --notify=READY=1 --serve\n");
+unit('wait.socket', "[Socket]\nListenDatagram=127.0.0.1:0\n");
+unit('wait.service', "[Service]\nStandardInput=socket\nStandardOutput=journal\nExecStart=%PROBE% --out=file:%DIR%/wait.json --stdout=said --serve-stdio --idle-ms=100\n");
+spew("$dir/first.env", "OPTIONS=--exit=0  --stderr=x*y\nBOTH=file\n");
+unit('vars.socket', "[Socket]\nListenStream=127.0.0.1:0\n");
+unit('vars.service', <<'U');
+[Service]
+Environment=OPTIONS=--never BOTH=unit "ONLY=it's mine"
+EnvironmentFile=%DIR%/first.env
+EnvironmentFile=-%DIR%/none.env
+UnsetEnvironment=LISTEN_FDNAMES
+ExecStart=%PROBE% --out=file:%DIR%/vars.json $OPTIONS --serve --count=1 -- "${ONLY}!" ${BOTH}
+U
+
+my $yaml = import_units('echo.socket', 'report.socket', 'conn.socket', 'three-more.socket', 'three.socket', 'wait.socket',
+        'vars.socket');
+$t->write_conf($yaml);
+$t->start(env => {HOME => '/nowhere', SECRET => 'secret', LANG => 'C'});
+
+is($t->ask('echo', "hello\n"), "hello\n", 'Accept=yes with StandardInput=socket: an inetd service');
+$t->wait_message('connection ended', service => 'echo');
+{
+        my $first = $t->served('echo');
+        ok($first, 'MaxConnections=1: one');
+        ok(!defined $t->served('echo'), 'MaxConnections=1: the second is refused');
+}
+my $p = $t->ask_probe('report');
+is_deeply([@{ $p->{argv} }[-6 .. -1]], ['127.0.0.1', 'one', 'two  three', 'a  b', '$x', 'A'], 'words of ExecStart') or diag(explain($p->{argv}));
+is($p->{env}{VALUE}, '%x$y', 'a value of Environment');
+is($p->{env}{PATH}, $ENV{PATH}, 'PATH is passed on');
+ok(!exists $p->{env}{$_}, "$_ is not") for qw(SECRET HOME);
+is($p->{env}{REMOTE_ADDR}, '127.0.0.1', 'REMOTE_ADDR');
+is($p->{cwd}, '/tmp', 'WorkingDirectory');
+
+$p = $t->ask_probe('conn');
+is($p->{env}{LISTEN_FDS}, 1, 'Accept=yes without StandardInput: LISTEN_FDS');
+is($p->{env}{LISTEN_FDNAMES}, 'connection', 'LISTEN_FDNAMES');
+is($p->{env}{LISTEN_PID}, $p->{pid}, 'LISTEN_PID');
+is($p->{cwd}, '/', 'the working directory is / when nobody says otherwise');
+
+sub report {
+        my ($name) = @_;
+
+        return decode_json((split /\n/, slurp("$dir/$name.json"))[0]);
+}
+
+sub serve {
+        my ($name, $index) = @_;
+        my $c = $t->connect($name, index => $index // 0);
+
+        syswrite $c, "hi\n";
+        return BrokerTest::read_line($c);
+}
+
+like(serve('three', 2), qr/fd=5 line=hi/, 'three sockets, one server');
+is(report('three')->{env}{LISTEN_FDNAMES}, 'more:three.socket:three.socket', 'what they are called');
+ok(report('three')->{env}{NOTIFY_SOCKET}, 'Type=notify');
+is($t->wait_message('server is ready', service => 'three')->{service}, 'three', 'it said that it is ready');
+
+{
+        my $s = $t->connect('wait');
+        send $s, "ping\n", 0;
+        $t->wait_log(sub { ($_->{message} // '') =~ /said/ && ($_->{service} // '') eq 'wait' });
+        pass('stdin is the socket, stdout the log');
+}
+
+like(serve('vars'), qr/line=hi/, 'a server whose arguments take a shell');
+$p = report('vars');
+is_deeply([@{ $p->{argv} }[-3 .. -1]], ['--', q{it's mine!}, 'file'], '${NAME}: one word each');
+is_deeply([grep { /^--(?:exit|stderr|never)/ } @{ $p->{argv} }], ['--exit=0', '--stderr=x*y'], '$NAME: cut into words');
+is($p->{env}{BOTH}, 'file', 'a file wins over the unit');
+is($p->{env}{ONLY}, q{it's mine}, 'what the unit alone sets is there');
+is($p->{env}{LISTEN_PID}, $p->{pid}, 'LISTEN_PID is right behind the shell');
+ok(!exists $p->{env}{LISTEN_FDNAMES}, 'UnsetEnvironment');
+$t->stop;
+
+# --- what is found
+unit('tmpl@.socket', "[Socket]\nListenStream=%DIR%/tmpl-%i.sock\n");
+unit('tmpl@.service', "[Service]\nExecStart=/bin/true %i\n");
+unit('tmpl@.service.d/10.conf', "[Service]\nNice=1\n") if mkdir "$dir/units/tmpl\@.service.d";
+unit('tmpl@b.service.d/20.conf', "[Service]\nNice=2\n") if mkdir "$dir/units/tmpl\@b.service.d";
+my ($status, $out, $err) = run_import('systemd', "$dir/units", 'tmpl@a.socket', 'tmpl@b.service', 'tmpl@.socket');
+is($status, 0, 'instances of a template') or diag($err);
+like($out, qr/^  tmpl\@$_:\n.*?tmpl-$_\.sock.*?\[\/bin\/true, $_\]/ms, "instance $_") for qw(a b);
+is_deeply([$out =~ /^    nice: (\d)$/mg], [1, 2], 'drop-ins of the template and of the instance');
+
+($status, $out, $err) = run_import('systemd', $dir, "$dir/units/echo\@.service");
+is($status, 0, 'a service alone finds its socket');
+like($out, qr/^  echo:\n    listen: 127\.0\.0\.1:0$/m, 'and is imported with it');
+
+symlink 'three.service', "$dir/units/alias.service";
+unit('by-alias.socket', "[Socket]\nListenStream=1\nService=alias.service\n");
+unit('by-install.socket', "[Socket]\nListenStream=2\nService=installed.service\n");
+unit('real.service', "[Service]\nExecStart=/bin/true\n[Install]\nAlias=installed.service\n");
+($status, $out, $err) = run_import('systemd', "$dir/units", 'by-alias.socket', 'by-install.socket', 'real.service');
+is($status, 0, 'aliases') or diag($err);
+like($out, qr/^  $_:$/m, "the service is $_") for qw(three real);
+
+mkdir "$dir/elsewhere";
+spew("$dir/elsewhere/far.socket", "[Socket]\nListenStream=3\n");
+unit('far.service', "[Service]\nExecStart=/bin/true\n");
+($status) = run_import('systemd', $dir, 'elsewhere/far.socket');
+is($status, 1, 'a service that is not beside its socket');
+($status) = run_import('systemd', $dir, 'elsewhere/far.socket', 'units/far.service');
+is($status, 0, 'unless it is named, too');
+
+($status, $out, $err) = run_import('systemd', "$dir/units", 'none.socket', 'x.target', '-');
+is($status, 1, 'what cannot be imported');
+is($err, <<'E', 'is said');
+none.socket: none.socket cannot be read: No such file or directory
+x.target: x.target is neither NAME.socket nor NAME.service
+-: - is neither NAME.socket nor NAME.service
+E
+($status, $out, $err) = run_import('systemd', $dir, 'elsewhere');
+is($status, 1, 'a directory: its sockets are imported');
+like($err, qr/^elsewhere\/far\.socket: far: there is no far\.service beside it$/m, 'each of them');
+
+done_testing;
