@@ -82,7 +82,7 @@ SKIP: {
         my ($status, $yaml) = run_import('xinetd', "$FindBin::Bin/import/xinetd/database", 'dbserver', 'dbclient');
 
         is($status, 0, 'a pair of services is imported');
-        like($yaml, qr/^    listen: $_$/m, "its port is that of the services file, $_") for 4242, 4243;
+        like($yaml, qr/^    listen: $_$/m, "its port is that of the services file, $_") for 4244, 4245;
         $yaml =~ s/^services:\n//m;
         $yaml =~ s/^    listen: \d+$/    listen: 127.0.0.1:0/mg;
         $yaml =~ s/^  //mg;
