@@ -2,14 +2,11 @@
 
 #include "base/strlist.h"
 #include "import/source.h"
+#include "import/unitdisk.h"
 #include "import/unitname.h"
 #include "import/unitword.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Where systemd looks for units, the most important place first. */
 static const char *const system_places[] = {"/etc/systemd/system", "/run/systemd/system",
@@ -71,9 +68,8 @@ static char *join(struct sheet *sheet, const char *directory, const char *name) 
 static char *find_file(struct sheet *sheet, const struct places *places, const char *name) {
         for (size_t i = 0; i < places->count; i++) {
                 char *path = join(sheet, places->items[i], name);
-                struct stat st;
 
-                if (path && lstat(path, &st) == 0)
+                if (path && unitdisk_exists(path))
                         return path;
         }
         return NULL;
@@ -82,14 +78,12 @@ static char *find_file(struct sheet *sheet, const struct places *places, const c
 /* The name that the link at PATH gives the unit NAME; NULL where it is no link to another name. */
 static char *read_alias(struct sheet *sheet, const char *path, const char *name) {
         AUTO(buf_deinit) struct buf instance = BUF_NULL, filled = BUF_NULL;
-        char target[4096], *base;
-        ssize_t size = readlink(path, target, sizeof(target) - 1);
+        const char *base;
+        char target[4096];
 
-        if (size < 0)
+        if (!unitdisk_read_link(path, target, sizeof(target)))
                 return NULL;
-        target[size] = '\0';
-        base = strrchr(target, '/');
-        base = base ? base + 1 : target;
+        base = target;
         if (!unitname_is_valid(base) || strcmp(unitname_suffix(base), unitname_suffix(name)) != 0)
                 return NULL;
         if (unitname_is_template(base) && unitname_is_instance(name)) {
@@ -112,13 +106,6 @@ static void parse(struct loading *loading, const char *path) {
                         sheet->failed = true;
         }
         loading->unit->broken = loading->unit->broken || sheet->diag.errors > errors;
-}
-
-/* An empty file or a link to /dev/null takes away what stands elsewhere under the same name. */
-static bool is_mask(const char *path) {
-        struct stat st;
-
-        return stat(path, &st) == 0 && ((S_ISREG(st.st_mode) && st.st_size == 0) || S_ISCHR(st.st_mode));
 }
 
 /* Adds NAME, its template, what its prefix has before each dash, and the type. */
@@ -158,28 +145,28 @@ static bool has_dropin(const struct strlist *list, const char *name) {
         return false;
 }
 
+static int filter_dropins(const struct dirent *entry) {
+        return ends_in(entry->d_name, ".conf");
+}
+
 /* A file counts where none of its name stands in a more important directory. */
 static void find_dropins(struct loading *loading, const char *place, const char *name) {
-        char *path = join(loading->set->sheet, place, name);
-        AUTO(freep) char *directory = NULL;
-        DIR *dir;
+        struct sheet *sheet = loading->set->sheet;
+        const char *path = join(sheet, place, name);
+        char *directory = path ? sheet_printf(sheet, "%s.d", path) : NULL;
+        struct dirent **entries = NULL;
+        int n = directory ? source_scan(directory, &entries, filter_dropins) : 0;
 
-        if (!path || asprintf(&directory, "%s.d", path) < 0) {
-                directory = NULL;
-                return;
-        }
-        dir = opendir(directory);
-        for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+        for (int i = 0; i < n; i++) {
                 char *file = NULL;
 
-                if (!ends_in(entry->d_name, ".conf") || has_dropin(&loading->dropins, entry->d_name))
-                        continue;
-                file = join(loading->set->sheet, directory, entry->d_name);
-                if (file)
-                        strlist_add(&loading->dropins, file);
+                if (!has_dropin(&loading->dropins, entries[i]->d_name))
+                        file = join(sheet, directory, entries[i]->d_name);
+                if (file && strlist_add(&loading->dropins, file) < 0)
+                        sheet->failed = true;
+                free(entries[i]);
         }
-        if (dir)
-                closedir(dir);
+        free(entries);
 }
 
 static int compare_bases(const void *a, const void *b) {
@@ -195,7 +182,7 @@ static void load_dropins(struct loading *loading) {
         if (dropins->count > 0)
                 qsort(dropins->items, dropins->count, sizeof(*dropins->items), compare_bases);
         for (size_t i = 0; i < dropins->count; i++)
-                if (!is_mask(dropins->items[i]))
+                if (!unitdisk_is_mask(dropins->items[i]))
                         parse(loading, dropins->items[i]);
 }
 
@@ -260,7 +247,7 @@ struct unit *unitset_get(struct unitset *set, const char *directory, const char 
         if (unit && loading.unit) {
                 unit->path = path;
                 unit->user = loading.places.user;
-                unit->masked = is_mask(path);
+                unit->masked = unitdisk_is_mask(path);
                 if (!unit->masked) {
                         parse(&loading, path);
                         load_dropins(&loading);

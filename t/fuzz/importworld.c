@@ -1,4 +1,4 @@
-/* The files that importers see: FILE, which is the input, and one to include. */
+/* The files that importers see: those that a harness makes of its input, and one to include. */
 #include "fuzzimport.h"
 
 #include "conf/confdir.h"
@@ -14,11 +14,24 @@ bool __wrap_source_open(struct source *source, struct sheet *sheet, const char *
 int __wrap_source_scan(const char *path, struct dirent ***ret, int (*filter)(const struct dirent *));
 int __wrap_glob(const char *pattern, int flags, int (*on_error)(const char *, int), glob_t *ret);
 
-static const char *input;
+#define FILES_MAX 4
+
+static struct fuzz_file files[FILES_MAX];
+
+static const char *find_text(const char *path) {
+        for (size_t i = 0; i < FILES_MAX && files[i].name; i++)
+                if (strcmp(files[i].name, path) == 0)
+                        return files[i].text;
+        return NULL;
+}
+
+bool fuzz_has_file(const char *path) {
+        return find_text(path) != NULL;
+}
 
 bool __wrap_source_open(struct source *source, struct sheet *sheet, const char *path, const struct mark *from) {
         static const char more[] = "service http\n{\nsocket_type = stream\nwait = no\nuser = nobody\nserver = /x\n}\n";
-        const char *text = strcmp(path, FILE_NAME) == 0 ? input : strcmp(path, "more") == 0 ? more : NULL;
+        const char *text = strcmp(path, "more") == 0 ? more : find_text(path);
         const struct mark whole = {.file = path};
 
         if (!text) {
@@ -75,13 +88,19 @@ static void load(struct buf *text) {
         def_set_free(set);
 }
 
-void fuzz_import(void (*importer)(struct import *import), const uint8_t *data, size_t size) {
-        AUTO(buf_deinit) struct buf text = BUF_NULL, printed = BUF_NULL, messages = BUF_NULL;
-        char name[] = FILE_NAME, *files[] = {name, NULL};
-        struct import import = {.files = files};
+void fuzz_import_files(void (*importer)(struct import *import), const struct fuzz_file *given, size_t count) {
+        AUTO(buf_deinit) struct buf printed = BUF_NULL, messages = BUF_NULL;
+        char *names[FILES_MAX + 1] = {0};
+        char **end = names;
+        struct import import = {.files = names};
 
-        buf_add(&text, (const char *)data, size);
-        input = buf_text(&text);
+        MUST(count <= FILES_MAX, "%zu files", count);
+        memset(files, 0, sizeof(files));
+        for (size_t i = 0; i < count; i++) {
+                files[i] = given[i];
+                if (given[i].is_named)
+                        *end++ = (char *)given[i].name;
+        }
         sheet_init(&import.sheet);
         importer(&import);
         sheet_print(&import.sheet, &printed);
@@ -91,4 +110,13 @@ void fuzz_import(void (*importer)(struct import *import), const uint8_t *data, s
                 MUST(!service->refused || import.sheet.diag.errors > 0, "%s", buf_text(&printed));
         load(&printed);
         sheet_deinit(&import.sheet);
+}
+
+void fuzz_import(void (*importer)(struct import *import), const uint8_t *data, size_t size) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+        struct fuzz_file file = {.name = FILE_NAME, .is_named = true};
+
+        buf_add(&text, (const char *)data, size);
+        file.text = buf_text(&text);
+        fuzz_import_files(importer, &file, 1);
 }

@@ -19,6 +19,7 @@ void __wrap_freeaddrinfo(struct addrinfo *results);
 struct servent *__wrap_getservbyname(const char *name, const char *protocol);
 struct passwd *__wrap_getpwnam(const char *name);
 struct group *__wrap_getgrnam(const char *name);
+struct group *__wrap_getgrgid(gid_t gid);
 unsigned __wrap_if_nametoindex(const char *name);
 char *__wrap_if_indextoname(unsigned index, char *ret);
 int __wrap_textfile_read(const char *path, size_t limit, struct buf *ret, struct buf *why);
@@ -104,6 +105,10 @@ struct group *__wrap_getgrnam(const char *name) {
 
         errno = 0;
         return strcmp(name, nogroup) == 0 ? &entry : NULL;
+}
+
+struct group *__wrap_getgrgid(gid_t gid) {
+        return gid == 65534 ? __wrap_getgrnam("nogroup") : NULL;
 }
 
 unsigned __wrap_if_nametoindex(const char *name) {
