@@ -74,7 +74,7 @@ for my $kind (qw(xinetd inetd systemd)) {
         spew("$dir/nul", "service x\0\n");
         ($status, undef, $err) = run_import($_, $dir, 'nul') and is($status, 1, "$_: a NUL byte") for qw(xinetd inetd systemd);
 }
-cmp_ok($count, '>=', 18, 'there are inputs');
+cmp_ok($count, '>=', 30, 'there are inputs');
 
 # A pair of services as databases bring them, with a services file of their own: imported, it runs.
 SKIP: {
