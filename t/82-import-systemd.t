@@ -5,7 +5,8 @@ use strict;
 use warnings;
 use BrokerTest;
 use File::Temp qw(tempdir);
-use ImportTest qw(run_import slurp spew);
+use FindBin;
+use ImportTest qw(run_import check_problems slurp spew);
 use JSON::PP qw(decode_json);
 use Test::More;
 
@@ -166,5 +167,47 @@ E
 ($status, $out, $err) = run_import('systemd', $dir, 'elsewhere');
 is($status, 1, 'a directory: its sockets are imported');
 like($err, qr/^elsewhere\/far\.socket: far: there is no far\.service beside it$/m, 'each of them');
+
+# A user's own units.
+system('mkdir', '-p', "$dir/systemd/user") == 0 or die;
+spew("$dir/systemd/user/mine.socket", "[Socket]\nListenStream=%t/mine.sock\n");
+spew("$dir/systemd/user/mine.service", "[Service]\nExecStart=/bin/true %h \${HOME}\n");
+{
+        local @ENV{qw(XDG_RUNTIME_DIR HOME)} = ('/run/mine', '/home/me');
+        ($status, $out, $err) = run_import('systemd', $dir, 'systemd/user/mine.socket');
+}
+is($status, 0, "a user's units");
+like($out, qr{address: /run/mine/mine\.sock}, '%t is XDG_RUNTIME_DIR');
+like($out, qr{exec /bin/true /home/me }, '%h is HOME');
+unlike($out, qr/pass_environment|umask/, 'they have the environment of their manager');
+
+# Every directive that the systemd of this machine knows is known, and named in the page about it.
+SKIP: {
+        my ($systemd) = grep { -x } qw(/lib/systemd/systemd /usr/lib/systemd/systemd);
+        skip 'there is no systemd to list its directives', 2 unless $systemd;
+        my $page = slurp("$FindBin::Bin/../docs/coming-from-systemd.md");
+        my (%text, %unnamed, $section);
+
+        my @prefixes = $page =~ /`(\w+)\*`/g;
+        for (split /\n/, `$systemd --dump-configuration-items`) {
+                $section = $1 if /^\[(\w+)\]/;
+                my ($name) = /^(\w+)=/ or next;
+
+                next unless $section =~ /^(?:Unit|Install|Socket|Service)$/;
+                my @types = $section eq 'Socket' ? 'socket' : $section eq 'Service' ? 'service' : qw(socket service);
+                $text{$_} .= "[$section]\n$name=1\n" for @types;
+                $unnamed{$name} = 1 if $page !~ /\b$name\b/ && !grep { index($name, $_) == 0 } @prefixes;
+        }
+        spew("$dir/all.$_", $text{$_}) for qw(socket service);
+        ($status, $out, $err) = run_import('systemd', $dir, 'all.socket', 'all.service');
+        is_deeply([grep { /there is no such directive/ } split /\n/, $err], [], 'all directives are known');
+        is_deeply([sort keys %unnamed], [], 'docs/coming-from-systemd.md has those of sockets and services');
+}
+
+# What the page shows is what there is.
+{
+        my ($yaml) = slurp("$FindBin::Bin/../docs/coming-from-systemd.md") =~ /^```yaml\n(.*?)^```$/ms;
+        is_deeply((check_problems($yaml))[0], [], 'the example of the page is accepted');
+}
 
 done_testing;

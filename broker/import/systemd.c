@@ -21,6 +21,7 @@ struct grouping {
         struct sheet *sheet;
         struct unitset units;
         struct group *first, *last;
+        struct systemd_taken *taken;
 };
 
 static bool is_socket(const char *name) {
@@ -248,6 +249,7 @@ static void convert_group(struct grouping *grouping, struct group *group) {
                 .sockets = group->sockets,
                 .socket_count = group->count,
                 .accept = group->accept,
+                .taken = &grouping->taken,
         };
         const char *name = group->service ? group->service->name : group->name;
         char *stem = sheet_printf(grouping->sheet, "%.*s", (int)(strlen(name) - strlen(unitname_suffix(name))), name);
@@ -265,6 +267,7 @@ static void convert_group(struct grouping *grouping, struct group *group) {
         systemd_convert_sockets(&conv);
         convert_service(&conv);
         remark_pairing(&conv);
+        systemd_take_addresses(&conv);
         systemd_end_groups(&conv);
         strlist_deinit(&conv.environment);
         strlist_deinit(&conv.passed);

@@ -65,8 +65,18 @@ struct effective {
 struct listen_item {
         struct sheet_node *node;
         struct addr_list addrs;
+        const struct unit_entry *entry;
         char *address; /* as written in the definition */
         struct listen_item *next;
+};
+
+/* An address that a service has, so that no other one gets it. */
+struct systemd_taken {
+        const char *key; /* the same for addresses that are in each other's way */
+        const char *owner;
+        const struct unit_entry *entry;
+        bool is_shared; /* with others that say so, too */
+        struct systemd_taken *next;
 };
 
 /* A line of a group; those of one name are said together. */
@@ -96,8 +106,10 @@ struct conversion {
         bool has_env_files;
         struct buf redirections; /* that only a shell can do, as it writes them */
 
-        struct service_def shape;  /* wait and handoff alone: which keys mean something */
-        struct listen_item *items; /* of the socket unit that is being looked at */
+        struct service_def shape;     /* wait and handoff alone: which keys mean something */
+        struct systemd_taken **taken; /* by the services before; set by the caller */
+        struct systemd_taken *own;    /* by this one */
+        struct listen_item *items;    /* of the socket unit that is being looked at */
         struct group_line *groups[GROUP_N];
 };
 
@@ -153,8 +165,14 @@ void systemd_apply_key(struct conversion *conv, const struct directive *directiv
 
 /* systemdlisten.c: the socket units. */
 void systemd_convert_sockets(struct conversion *conv);
+
+/* Refuses the service where another one has an address of it already; else they are its own from here on. */
+void systemd_take_addresses(struct conversion *conv);
 void systemd_apply_listen(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
 void systemd_apply_option(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
+
+/* systemdaccess.c: who may connect. */
+void systemd_convert_access(struct conversion *conv, const struct effective *socket);
 
 /* systemdlimits.c: how many connections, how often, how long, and how a program is stopped. */
 void systemd_convert_limits(struct conversion *conv, const struct effective *socket);

@@ -52,25 +52,27 @@ static bool is_about_itself(const struct conversion *conv, const char *value) {
         return true;
 }
 
-static void apply_dependency(struct conversion *conv, const struct directive *directive,
+/* A dependency is never carried over, so one whose specifiers are not known refuses nothing. */
+static void apply_dependency(struct conversion *conv, const struct directive *directive UNUSED,
                              const struct unit_entry *entry) {
-        const char *value = systemd_expand(conv, entry, entry->value);
+        AUTO(buf_deinit) struct buf value = BUF_NULL, why = BUF_NULL;
+        bool machine = false, known = unitspec_expand(&conv->scope, entry->value, &value, &machine, &why);
 
-        (void)directive;
-        systemd_add_to_group(conv, value && is_about_itself(conv, value) ? GROUP_HELD : GROUP_ORDER, entry);
+        systemd_add_to_group(conv, known && is_about_itself(conv, buf_text(&value)) ? GROUP_HELD : GROUP_ORDER, entry);
 }
 
+/* Nor does a description, which nothing depends on. */
 static void apply_description(struct conversion *conv, const struct directive *directive,
                               const struct unit_entry *entry) {
-        if (conv->unit != conv->service) {
+        AUTO(buf_deinit) struct buf value = BUF_NULL, why = BUF_NULL;
+        bool machine = false;
+
+        if (conv->unit != conv->service)
                 systemd_add_to_group(conv, GROUP_ABOUT, entry);
-                return;
-        }
-        /* Nobody depends on it, so an instance that is not known yet refuses nothing. */
-        if (conv->accept && (strstr(entry->value, "%i") || strstr(entry->value, "%I") || strstr(entry->value, "%n")))
-                systemd_note(conv, directive->key, entry, "what stands for the connection has no equivalent");
+        else if (!unitspec_expand(&conv->scope, entry->value, &value, &machine, &why))
+                systemd_note(conv, directive->key, entry, "%s", buf_text(&why));
         else
-                systemd_apply_key(conv, directive, entry);
+                sheet_text(conv->out, directive->key, buf_text(&value));
 }
 
 static const struct directive unit_directives[] = {
@@ -224,6 +226,8 @@ static const struct directive socket_directives[] = {
         LATER("TriggerLimitIntervalSec", ONCE),
         LATER("TriggerLimitBurst", ONCE),
         LATER("FlushPending", ONCE),
+        LATER("IPAddressAllow", LIST),
+        LATER("IPAddressDeny", LIST),
         NOTE("Broadcast", "listen", "there is no key for SO_BROADCAST"),
         NOTE("PassFileDescriptorsToExec", "listen", "commands of the socket unit are not run"),
         NOTE("PollLimitIntervalSec", "listen", "a socket that is never read is paused by trigger_limit alone"),
@@ -353,6 +357,7 @@ static const char *const resource_names[] = {
         "DefaultTasks*",
         "CoredumpReceive",
         "EffectiveMemory*",
+        "IPAccounting",
 };
 static const char *const log_names[] = {"Syslog*", "Log*", "TTY*", "Utmp*", "StandardInputText", "StandardInputData"};
 static const char *const directory_names[] = {

@@ -243,9 +243,13 @@ const char *systemd_expand(struct conversion *conv, const struct unit_entry *ent
                 conv->refuses_template = conv->refuses_template || is_template;
                 return sheet_copy(conv->sheet, value);
         }
-        if (machine)
-                sheet_remark(conv->out, SHEET_END, "%s=%s: '%s' is what it means on the machine of the import",
-                             entry->name, entry->value, buf_text(&text));
+        /* What a user's manager says is the user's, whoever asks; a name of the machine is another one elsewhere. */
+        if (machine && conv->scope.user)
+                sheet_remark(conv->out, SHEET_END, "%s=%s: '%s' for the user of the import", entry->name, entry->value,
+                             buf_text(&text));
+        else if (machine)
+                systemd_note(conv, SHEET_END, entry, "'%s' is what it means on the machine of the import",
+                             buf_text(&text));
         if (buf_failed(&text) || buf_failed(&why))
                 conv->sheet->failed = true;
         return sheet_copy(conv->sheet, buf_text(&text));

@@ -65,6 +65,7 @@ void systemd_apply_listen(struct conversion *conv, const struct directive *direc
         item = sheet_alloc(conv->sheet, sizeof(*item));
         if (!item)
                 return;
+        item->entry = entry;
         item->address = sheet_copy(conv->sheet, buf_text(&address));
         item->node = node_add(sheet_key(conv->out, "listen"));
         if (is_number(buf_text(&address)))
@@ -323,6 +324,72 @@ static void convert_name(struct conversion *conv) {
         set_listen_option(conv, NULL, "name", name);
 }
 
+static const char *option_text(const struct listen_item *item, const char *name) {
+        for (const struct sheet_node *node = item->node ? item->node->first : NULL; node; node = node->next)
+                if (node->key && strcmp(node->key, name) == 0 && node->text)
+                        return node->text;
+        return "";
+}
+
+/* By which name the address is known to others that would be in its way; "" where none can be. */
+static void add_key(const struct listen_item *item, struct buf *out) {
+        const struct addr *addr = &item->addrs.items[0];
+
+        if (addr->form == ADDR_SPECIAL || addr_has_path(addr)) {
+                buf_add_string(out, addr->sockaddr.un.sun_path);
+                return;
+        }
+        if (addr_is_any_port(addr) || addr->sockaddr.sa.sa_family == AF_NETLINK)
+                return;
+        addr_format(addr, out);
+        buf_printf(out, " %s %s", option_text(item, "protocol"), option_text(item, "bind_to_device"));
+}
+
+static void remember(struct conversion *conv, const struct listen_item *item) {
+        AUTO(buf_deinit) struct buf key = BUF_NULL;
+        struct systemd_taken *taken;
+
+        if (item->addrs.count == 0)
+                return;
+        add_key(item, &key);
+        taken = key.size > 0 ? sheet_alloc(conv->sheet, sizeof(*taken)) : NULL;
+        if (!taken)
+                return;
+        *taken = (struct systemd_taken){
+                .key = sheet_copy(conv->sheet, buf_text(&key)),
+                .owner = conv->out->name,
+                .entry = item->entry,
+                .is_shared = strcmp(option_text(item, "reuse_port"), "yes") == 0,
+                .next = conv->own,
+        };
+        conv->own = taken;
+}
+
+static void check_taken(struct conversion *conv, const struct systemd_taken *taken,
+                        const struct systemd_taken *others) {
+        for (; others; others = others->next) {
+                if (!taken->key || !others->key || strcmp(taken->key, others->key) != 0 ||
+                    (taken->is_shared && others->is_shared))
+                        continue;
+                sheet_refuse(conv->out, &taken->entry->mark, "%s=%s: is %s's already, and nobody can have it twice",
+                             taken->entry->name, taken->entry->value, others->owner);
+                return;
+        }
+}
+
+void systemd_take_addresses(struct conversion *conv) {
+        struct systemd_taken **end = conv->taken;
+
+        for (const struct systemd_taken *taken = conv->own; taken; taken = taken->next) {
+                check_taken(conv, taken, taken->next);
+                check_taken(conv, taken, *conv->taken);
+        }
+        while (*end)
+                end = &(*end)->next;
+        if (!conv->out->refused)
+                *end = conv->own;
+}
+
 /* An address without options needs no mapping. */
 static void simplify(struct listen_item *item) {
         struct sheet_node *node = item->node;
@@ -366,6 +433,7 @@ static void convert_socket(struct conversion *conv) {
         if (!conv->items && !has_listen && !conv->unit->broken)
                 sheet_refuse(conv->out, &conv->out->mark, "%s listens to nothing", conv->unit->name);
         for (struct listen_item *item = conv->items; item; item = item->next) {
+                remember(conv, item);
                 simplify(item);
                 addr_list_deinit(&item->addrs);
         }
@@ -392,6 +460,7 @@ void systemd_convert_sockets(struct conversion *conv) {
                 systemd_look_at(conv, conv->sockets[i], &effective);
                 convert_socket(conv);
                 systemd_convert_limits(conv, &effective);
+                systemd_convert_access(conv, &effective);
                 for (const struct listen_item *item = conv->items; item; item = item->next)
                         count++;
         }

@@ -1,4 +1,4 @@
-/* Units of systemd: a socket and its service, which are cut from the input at a line of %%%, with another socket for the same service behind
+/* Units of systemd: a socket and its service, which are cut from the input at a line of %%%, with another socket behind
  * a second one. */
 #include "fuzzimport.h"
 
