@@ -15,6 +15,9 @@
 #define DEFAULT_START_INTERVAL (10 * USEC_PER_SEC)
 #define DEFAULT_TIMEOUT (90 * USEC_PER_SEC)
 
+/* What the broker does. */
+#define DEFAULT_RESTART_DELAY_MAX (30 * USEC_PER_SEC)
+
 static void raw_duration(struct conversion *conv, const char *key, usec_t value) {
         AUTO(buf_deinit) struct buf text = BUF_NULL;
 
@@ -285,6 +288,17 @@ static void convert_stop_commands(struct conversion *conv, const struct effectiv
         }
 }
 
+/* systemd takes the smaller of the two for both. */
+static void convert_restart_delay(struct conversion *conv, const struct effective *service, usec_t delay) {
+        usec_t longest = systemd_read_duration(conv, service, "RestartMaxDelaySec", USEC_INFINITY);
+        bool has_longest = systemd_last(service, "RestartMaxDelaySec");
+
+        delay = MAX_OF(delay, USEC_PER_MSEC);
+        raw_duration(conv, "restart_delay", delay < longest ? delay : MAX_OF(longest, USEC_PER_MSEC));
+        if (!has_longest && delay > DEFAULT_RESTART_DELAY_MAX)
+                raw_duration(conv, "restart_delay_max", delay);
+}
+
 static void convert_restart(struct conversion *conv, const struct effective *service) {
         const struct unit_entry *restart = systemd_last(service, "Restart");
         const struct unit_entry *delay = systemd_last(service, "RestartSec");
@@ -296,7 +310,7 @@ static void convert_restart(struct conversion *conv, const struct effective *ser
         if (delay && (conv->accept || value == USEC_INFINITY))
                 systemd_add_to_group(conv, GROUP_RESTART, delay);
         else if (delay)
-                raw_duration(conv, "restart_delay", MAX_OF(value, USEC_PER_MSEC));
+                convert_restart_delay(conv, service, value);
         if (remain && systemd_read_bool(conv, service, "RemainAfterExit", false))
                 refuse_entry(conv, remain,
                              "the service would count as running after its program has ended, and traffic "

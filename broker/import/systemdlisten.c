@@ -321,7 +321,8 @@ static void convert_name(struct conversion *conv) {
                              refuse_socket_name(name));
                 return;
         }
-        set_listen_option(conv, NULL, "name", name);
+        if (!set_option(conv, section_find(&section_listen, "name"), name) && entry)
+                sheet_remark(conv->out, "listen", "FileDescriptorName=%s", name);
 }
 
 static const char *option_text(const struct listen_item *item, const char *name) {
@@ -363,6 +364,16 @@ static void remember(struct conversion *conv, const struct listen_item *item) {
                 .next = conv->own,
         };
         conv->own = taken;
+}
+
+/* What systemd leaves to the kernel, whose only sequential packets over IP are those of SCTP. */
+static void check_protocol(struct conversion *conv, const struct listen_item *item) {
+        const struct addr *addr = item->addrs.count > 0 ? &item->addrs.items[0] : NULL;
+
+        if (addr && addr->form == ADDR_SOCKET && addr->type == SOCK_SEQPACKET && addr_is_ip(addr) &&
+            strcmp(option_text(item, "protocol"), "sctp") != 0)
+                sheet_refuse(conv->out, &item->entry->mark, "%s=%s: takes SocketProtocol=sctp", item->entry->name,
+                             item->entry->value);
 }
 
 static void check_taken(struct conversion *conv, const struct systemd_taken *taken,
@@ -433,6 +444,7 @@ static void convert_socket(struct conversion *conv) {
         if (!conv->items && !has_listen && !conv->unit->broken)
                 sheet_refuse(conv->out, &conv->out->mark, "%s listens to nothing", conv->unit->name);
         for (struct listen_item *item = conv->items; item; item = item->next) {
+                check_protocol(conv, item);
                 remember(conv, item);
                 simplify(item);
                 addr_list_deinit(&item->addrs);

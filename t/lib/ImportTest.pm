@@ -31,6 +31,7 @@ my %defaults = (
         inetd => qr/^\*:\s*$/,
         systemd => qr/^\s*(?:
                 \[Unit\] | \[Install\] | \[Socket\] | \[Service\]
+                | SocketGroup=root # the group of SocketUser=root
         )\s*$/x,
 );
 
