@@ -1,5 +1,5 @@
-/* IPAddressAllow= and IPAddressDeny= of a socket unit: who may connect. systemd serves who is in the first list, refuses
- * who is in the second, and serves everybody else; here the most specific network decides. */
+/* IPAddressAllow= and IPAddressDeny= of a socket unit: who may connect. systemd serves who is in the first list,
+ * refuses who is in the second, and serves everybody else; here the most specific network decides. */
 #include "import/systemd.h"
 #include "import/unitword.h"
 

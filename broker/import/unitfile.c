@@ -48,6 +48,11 @@ static int add_entry(struct reader *reader, const char *name, size_t name_size, 
         struct unitfile *unit = reader->unit;
         struct unit_entry *entry;
 
+        if (unit->count == UNITFILE_MAX) {
+                if (!diag_has_errors(reader->diag))
+                        diag_error(reader->diag, &reader->start, NULL, "there are more than %d lines", UNITFILE_MAX);
+                return 0;
+        }
         if (unit->count == unit->room) {
                 size_t room = MAX_OF(unit->room * 2, (size_t)16);
                 struct unit_entry *items = reallocarray(unit->items, room, sizeof(*items));

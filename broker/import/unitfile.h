@@ -24,6 +24,9 @@ struct unitfile {
 
 void unitfile_deinit(struct unitfile *unit);
 
+/* Whoever has more entries than this in a unit did not mean to: all are compared with each other. */
+#define UNITFILE_MAX 10000
+
 /* Appends what stands in TEXT to RET. FILE is the name for messages and marks, which borrow it. Lines that mean nothing
  * are warnings, as they are to systemd. Returns 0 or -ENOMEM. */
 int unitfile_parse(const char *file, const struct buf *text, struct unitfile *ret, struct diag *diag);

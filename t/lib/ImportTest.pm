@@ -83,7 +83,7 @@ sub check_problems {
 
         for (split /\n/, $err) {
                 next if /: warning: /; # such as a program that is not installed
-                if (/there is no (?:user|group) '|only root can|cannot be looked up|No such file or directory|does not exist|no such (?:network )?interface|the broker (?:itself )?does not have|than the broker may go without/) {
+                if (/there is no (?:user|group) '|only root can|cannot be looked up|No such file or directory|does not exist|no such (?:network )?interface|the broker (?:itself )?does not have|than the broker may go without|the broker can(?:not)? .*(?:without|only with) [A-Z]/) {
                         push @machine, $_;
                 } else {
                         push @problems, $_;

@@ -52,6 +52,19 @@ static void test_trouble(void **state UNUSED) {
         parse("[]\nB=1\n", "2:1[]B=1|", 0, 0);
 }
 
+static void test_too_many(void **state UNUSED) {
+        AUTO(unitfile_deinit) struct unitfile unit = UNITFILE_NULL;
+        AUTO(diag_deinit) struct diag diag = DIAG_NULL;
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+        buf_add_string(&text, "[A]\n");
+        for (unsigned i = 0; i < UNITFILE_MAX + 5; i++)
+                buf_add_string(&text, "B=1\n");
+        assert_int_equal(unitfile_parse("x", &text, &unit, &diag), 0);
+        assert_int_equal(unit.count, UNITFILE_MAX);
+        assert_int_equal(diag.errors, 1);
+}
+
 static void test_last(void **state UNUSED) {
         AUTO(unitfile_deinit) struct unitfile unit = UNITFILE_NULL;
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
@@ -108,8 +121,9 @@ static void test_words(void **state UNUSED) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_lines), cmocka_unit_test(test_joined_lines), cmocka_unit_test(test_trouble),
-                cmocka_unit_test(test_last),  cmocka_unit_test(test_bool),         cmocka_unit_test(test_words),
+                cmocka_unit_test(test_lines),    cmocka_unit_test(test_joined_lines), cmocka_unit_test(test_trouble),
+                cmocka_unit_test(test_too_many), cmocka_unit_test(test_last),         cmocka_unit_test(test_bool),
+                cmocka_unit_test(test_words),
         };
 
         return cmocka_run_group_tests_name("unitfile", tests, NULL, NULL);
