@@ -137,6 +137,16 @@ is($status, 0, 'instances of a template') or diag($err);
 like($out, qr/^  tmpl\@$_:\n.*?tmpl-$_\.sock.*?\[\/bin\/true, $_\]/ms, "instance $_") for qw(a b);
 is_deeply([$out =~ /^    nice: (\d)$/mg], [1, 2], 'drop-ins of the template and of the instance');
 
+mkdir "$dir/units/odd-.service.d";
+unit('odd-.service.d/x.conf', "[Service]\nNice=3\n");
+unit('odd-\x5fname@.socket', "[Socket]\nListenStream=%DIR%/%I.sock\n[Install]\nDefaultInstance=main\n");
+unit('odd-\x5fname@.service', "[Service]\nExecStart=/bin/true\n");
+($status, $out, $err) = run_import('systemd', "$dir/units", 'odd-\x5fname@.socket');
+is($status, 0, 'the default instance of a template') or diag($err);
+like($out, qr{/main\.sock}, 'is imported');
+like($out, qr/^    nice: 3$/m, 'with drop-ins for all of its prefix');
+like($out, qr/ name: odd-_x5fname\@main\.socket,/m, 'and a name that its socket can have');
+
 ($status, $out, $err) = run_import('systemd', $dir, "$dir/units/echo\@.service");
 is($status, 0, 'a service alone finds its socket');
 like($out, qr/^  echo:\n    listen: 127\.0\.0\.1:0$/m, 'and is imported with it');

@@ -293,6 +293,18 @@ static bool load_directory(struct grouping *grouping, const char *path) {
         return n >= 0;
 }
 
+/* A template may say which instance is meant when none is named. */
+static void load_default_instance(struct grouping *grouping, const char *directory, const struct unit *unit) {
+        const struct unit_entry *entry = unitfile_last(&unit->file, "Install", "DefaultInstance");
+        AUTO(buf_deinit) struct buf name = BUF_NULL;
+
+        if (!entry || !entry->value[0] || !unitname_is_template(unit->name))
+                return;
+        unitname_fill(unit->name, entry->value, &name);
+        if (unitname_is_valid(buf_text(&name)))
+                unitset_get(&grouping->units, directory, buf_text(&name));
+}
+
 /* Loads what the command line names: a unit, or a directory. */
 static void load_file(struct grouping *grouping, const char *file) {
         const struct mark mark = {.file = file};
@@ -300,13 +312,18 @@ static void load_file(struct grouping *grouping, const char *file) {
         const char *name = slash ? slash + 1 : file;
         char *directory =
                 sheet_printf(grouping->sheet, "%.*s", (int)(slash ? slash - file + (slash == file) : 0), file);
+        struct unit *unit;
 
         if (!unitname_is_valid(name) || (!is_socket(name) && !is_service(name))) {
                 if (!load_directory(grouping, file))
                         sheet_refuse(&grouping->sheet->top, &mark, "%s is neither NAME.socket nor NAME.service", file);
-        } else if (directory && !unitset_get(&grouping->units, directory, name)) {
-                sheet_refuse(&grouping->sheet->top, &mark, "%s cannot be read: No such file or directory", file);
+                return;
         }
+        unit = directory ? unitset_get(&grouping->units, directory, name) : NULL;
+        if (unit)
+                load_default_instance(grouping, directory, unit);
+        else
+                sheet_refuse(&grouping->sheet->top, &mark, "%s cannot be read: No such file or directory", file);
 }
 
 /* A template stands for its instances, where one of them is imported. */

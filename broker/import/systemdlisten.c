@@ -301,6 +301,19 @@ static void convert_removal(struct conversion *conv) {
         set_listen_option(conv, entry, "remove_on_stop", remove ? "yes" : "no");
 }
 
+/* Names of units may have backslashes and colons, which names of sockets cannot have here. */
+static void convert_odd_name(struct conversion *conv, const char *name) {
+        char *copy = sheet_copy(conv->sheet, name);
+
+        for (char *p = copy; p && *p; p++)
+                if (*p == '\\' || *p == ':')
+                        *p = '_';
+        if (!copy)
+                return;
+        sheet_note(conv->out, "listen", &conv->out->mark, "%s is called %s in LISTEN_FDNAMES here", name, copy);
+        set_listen_option(conv, NULL, "name", copy);
+}
+
 /* What the program finds in LISTEN_FDNAMES. */
 static void convert_name(struct conversion *conv) {
         const struct unit_entry *entry = systemd_last(conv->effective, "FileDescriptorName");
@@ -316,12 +329,11 @@ static void convert_name(struct conversion *conv) {
         }
         if (conv->accept || conv->shape.handoff == HANDOFF_STDIO)
                 return;
-        if (refuse_socket_name(name)) {
-                sheet_refuse(conv->out, entry ? &entry->mark : &conv->out->mark, "FileDescriptorName=%s: %s", name,
-                             refuse_socket_name(name));
-                return;
-        }
-        if (!set_option(conv, section_find(&section_listen, "name"), name) && entry)
+        if (entry && refuse_socket_name(name))
+                sheet_refuse(conv->out, &entry->mark, "FileDescriptorName=%s: %s", name, refuse_socket_name(name));
+        else if (refuse_socket_name(name))
+                convert_odd_name(conv, name);
+        else if (!set_option(conv, section_find(&section_listen, "name"), name) && entry)
                 sheet_remark(conv->out, "listen", "FileDescriptorName=%s", name);
 }
 

@@ -17,6 +17,7 @@ struct reader {
         struct mark start;  /* where it begins */
         struct buf section; /* the current one */
         bool has_section;   /* one has begun */
+        bool is_full;       /* and that was said */
         struct unitfile *unit;
         struct diag *diag;
 };
@@ -49,8 +50,9 @@ static int add_entry(struct reader *reader, const char *name, size_t name_size, 
         struct unit_entry *entry;
 
         if (unit->count == UNITFILE_MAX) {
-                if (!diag_has_errors(reader->diag))
+                if (!reader->is_full)
                         diag_error(reader->diag, &reader->start, NULL, "there are more than %d lines", UNITFILE_MAX);
+                reader->is_full = true;
                 return 0;
         }
         if (unit->count == unit->room) {
