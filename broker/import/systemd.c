@@ -127,10 +127,15 @@ static void add_sockets_of(struct grouping *grouping, struct unit *service) {
 
         for (size_t i = 0; i < service->file.count; i++) {
                 const struct unit_entry *entry = &service->file.items[i];
-                const char *p = entry->value;
+                const struct unitspec_scope scope = {.name = service->name, .path = service->path};
+                AUTO(buf_deinit) struct buf names = BUF_NULL, why = BUF_NULL;
+                bool machine = false;
+                const char *p;
 
-                if (strcmp(entry->section, "Service") != 0 || strcmp(entry->name, "Sockets") != 0)
+                if (strcmp(entry->section, "Service") != 0 || strcmp(entry->name, "Sockets") != 0 ||
+                    !unitspec_expand(&scope, entry->value, &names, &machine, &why))
                         continue;
+                p = buf_text(&names);
                 while (unitword_next(&p, &word) < UNITWORD_END)
                         if (is_socket(buf_text(&word)) &&
                             (socket = find_unit(grouping, service->directory, buf_text(&word))) && !socket->is_used)
@@ -225,6 +230,29 @@ static void choose_shape(struct conversion *conv) {
                 sheet_raw(conv->out, "handoff", stdio ? "stdio" : "fds");
 }
 
+static bool has_socket(const struct conversion *conv, const char *name) {
+        for (size_t i = 0; i < conv->socket_count; i++)
+                if (strcmp(conv->sockets[i]->name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* Sockets= names what the program gets; one that is not there is missing here. */
+static void remark_sockets(struct conversion *conv, const struct unit_entry *entry) {
+        AUTO(buf_deinit) struct buf word = BUF_NULL;
+        const char *p = systemd_expand(conv, entry, entry->value);
+        bool all = true;
+
+        while (p && unitword_next(&p, &word) < UNITWORD_END)
+                if (!has_socket(conv, buf_text(&word))) {
+                        systemd_note(conv, "listen", entry, "the program does not get %s, which was not found",
+                                     buf_text(&word));
+                        all = false;
+                }
+        if (all)
+                sheet_remark(conv->out, "listen", "Sockets=%s", entry->value);
+}
+
 /* What is about the pairing is neither a key nor dropped. */
 static void remark_pairing(struct conversion *conv) {
         for (size_t i = 0; i < conv->socket_count; i++) {
@@ -237,7 +265,7 @@ static void remark_pairing(struct conversion *conv) {
                 const struct effective_entry *item = &conv->service_effective.items[i];
 
                 if (strcmp(item->directive->name, "Sockets") == 0)
-                        sheet_remark(conv->out, "listen", "Sockets=%s", item->entry->value);
+                        remark_sockets(conv, item->entry);
         }
 }
 

@@ -96,7 +96,8 @@ static bool read_command(struct commands *commands, const struct unit_entry *ent
                 }
                 if (strncmp(*p, "\\;", 2) == 0 && ((*p)[2] == '\0' || isspace((unsigned char)(*p)[2]))) {
                         *p += 2 + strspn(*p + 2, " \t\n\r");
-                        strlist_add(&command->words, ";");
+                        if (strlist_add(&command->words, ";") < 0)
+                                conv->sheet->failed = true;
                         continue;
                 }
                 outcome = unitword_next(p, &word);
@@ -112,6 +113,8 @@ static bool read_command(struct commands *commands, const struct unit_entry *ent
                 strlist_deinit(&command->words);
                 return false;
         }
+        if (command->words.count == 0)
+                sheet_refuse(conv->out, &entry->mark, "%s=%s: there is an empty command", entry->name, entry->value);
         return command->words.count > 0;
 }
 
@@ -152,13 +155,16 @@ static void check_program(struct conversion *conv, const struct command *command
 }
 
 const char *systemd_find_rights(const struct conversion *conv) {
+        AUTO(buf_deinit) struct buf word = BUF_NULL;
         const struct unit_entry *entry;
         struct command command = {0};
+        const char *p;
         size_t i = 0;
 
         entry = systemd_next(&conv->service_effective, "ExecStart", &i);
-        if (entry)
-                read_prefixes(&command, entry->value);
+        p = entry ? entry->value : "";
+        if (unitword_next(&p, &word) < UNITWORD_END)
+                read_prefixes(&command, buf_text(&word));
         return command.is_full ? "+" : command.keeps_rights ? "!" : NULL;
 }
 
@@ -167,7 +173,8 @@ void systemd_convert_command(struct conversion *conv) {
         struct commands commands = {.conv = conv};
 
         read_commands(&commands);
-        if (commands.count == 0 && !systemd_last(&conv->service_effective, "ExecStart") && !conv->service->masked)
+        if (commands.count == 0 &&
+            (!conv->out->refused || (!conv->service->masked && !systemd_last(&conv->service_effective, "ExecStart"))))
                 sheet_refuse(conv->out, &conv->out->mark, "%s has no ExecStart", conv->service->name);
         if (commands.count > 1 && (!type || strcmp(type->value, "oneshot") != 0))
                 sheet_refuse(conv->out, &commands.items[1].entry->mark,
