@@ -111,7 +111,7 @@ static void read_names(struct conversion *conv, const struct effective *service,
                 const char *p = systemd_expand(conv, entry, entry->value);
 
                 while (p && unitword_next(&p, &word) < UNITWORD_END) {
-                        if (refuse_env_name(buf_text(&word)))
+                        if (refuse_env_name(buf_text(&word)) || strchr(buf_text(&word), '$'))
                                 systemd_note(conv, "environment", entry, "'%s' is not the name of a variable",
                                              buf_text(&word));
                         else if (names == &conv->passed && is_reserved(conv, buf_text(&word)))
