@@ -117,8 +117,9 @@ static void add_split_argument(struct commands *commands, const char *name) {
                 break;
         case VARIABLE_CONSTANT:
                 if (words_split(value, &words) != WORDS_OK) {
-                        sheet_append(conv->out, "command", value);
-                        break;
+                        strlist_deinit(&words);
+                        if (strlist_add(&words, value) < 0)
+                                conv->sheet->failed = true;
                 }
                 for (size_t i = 0; i < words.count; i++) {
                         AUTO(buf_deinit) struct buf text = BUF_NULL;
