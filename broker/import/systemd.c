@@ -57,6 +57,12 @@ static const char *name_service(struct grouping *grouping, const struct unit *so
         } else {
                 unitname_with_suffix(socket->name, ".service", &name);
         }
+        if (unitname_is_template(socket->name) && !unitname_is_valid(buf_text(&name))) {
+                AUTO(buf_deinit) struct buf template = BUF_NULL;
+
+                unitname_template(buf_text(&name), &template);
+                return sheet_copy(grouping->sheet, buf_text(&template));
+        }
         if (buf_failed(&name))
                 grouping->sheet->failed = true;
         return sheet_copy(grouping->sheet, buf_text(&name));
@@ -180,6 +186,9 @@ static void find_obstacle(struct grouping *grouping, struct group *group, struct
                 const struct unit *socket = group->sockets[i];
                 const struct unit_entry *entry = unitfile_last(&socket->file, "Socket", "Service");
 
+                if (unitname_is_template(socket->name))
+                        buf_printf(why, "%s is a template; import an instance of it, as PREFIX@INSTANCE.socket; ",
+                                   socket->name);
                 if (socket->masked || socket->broken)
                         buf_printf(why, "%s %s; ", socket->name, socket->masked ? "is masked" : "cannot be loaded");
                 if (group->accept && entry && entry->value[0])
@@ -286,6 +295,7 @@ static void convert_group(struct grouping *grouping, struct group *group) {
                 stem[strcspn(stem, "@")] = '\0';
         find_obstacle(grouping, group, &why);
         conv.service = group->service;
+        conv.is_template = unitname_is_template(group->sockets[0]->name);
         conv.out = stem ? sheet_add(grouping->sheet, stem, &mark) : NULL;
         if (!conv.out)
                 return;

@@ -93,7 +93,7 @@ struct conversion {
         struct unit **sockets;
         size_t socket_count;
         bool accept;
-        bool refuses_template; /* an instance was asked for already */
+        bool is_template; /* without an instance: refused already */
 
         const struct unit *unit; /* that is being looked at */
         struct unitspec_scope scope;

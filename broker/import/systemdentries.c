@@ -167,6 +167,7 @@ void systemd_look_at(struct conversion *conv, const struct unit *unit, struct ef
                 .path = unit->path,
                 .user = unit->user,
                 .per_connection = conv->accept && unit == conv->service,
+                .keeps_instance = !conv->accept,
         };
         conv->effective = effective;
         if (effective->items)
@@ -235,12 +236,7 @@ const char *systemd_expand(struct conversion *conv, const struct unit_entry *ent
         if (!strchr(value, '%'))
                 return sheet_copy(conv->sheet, value);
         if (!unitspec_expand(&conv->scope, value, &text, &machine, &why)) {
-                bool is_template = unitname_is_template(conv->unit->name) && !conv->accept;
-
-                if (!is_template || !conv->refuses_template)
-                        sheet_refuse(conv->out, &entry->mark, "%s=%s: %s%s", entry->name, entry->value, buf_text(&why),
-                                     is_template ? "; import an instance, as PREFIX@INSTANCE.socket" : "");
-                conv->refuses_template = conv->refuses_template || is_template;
+                sheet_refuse(conv->out, &entry->mark, "%s=%s: %s", entry->name, entry->value, buf_text(&why));
                 return sheet_copy(conv->sheet, value);
         }
         /* What a user's manager says is the user's, whoever asks; a name of the machine is another one elsewhere. */

@@ -52,11 +52,11 @@ void systemd_apply_listen(struct conversion *conv, const struct directive *direc
 
         if (!value)
                 return;
-        if (conv->refuses_template && strchr(value, '%')) {
+        problem = refuse_address(directive, value);
+        if (problem && conv->is_template) {
                 sheet_append(conv->out, "listen", value);
                 return;
         }
-        problem = refuse_address(directive, value);
         if (problem) {
                 sheet_refuse(conv->out, &entry->mark, "%s=%s: %s", entry->name, entry->value, problem);
                 return;
@@ -74,10 +74,10 @@ void systemd_apply_listen(struct conversion *conv, const struct directive *direc
                 node_text(node_key(item->node, "address"), buf_text(&address));
         item->next = conv->items;
         conv->items = item;
-        if (!addr_parse(buf_text(&address), SOCK_STREAM, &item->addrs, &why))
+        if (!addr_parse(buf_text(&address), SOCK_STREAM, &item->addrs, &why) && !conv->is_template)
                 sheet_refuse(conv->out, &entry->mark, "%s=%s: '%s' %s", entry->name, entry->value, buf_text(&address),
                              buf_text(&why));
-        else if (conv->accept && !addr_is_connectable(&item->addrs.items[0]))
+        else if (conv->accept && item->addrs.count > 0 && !addr_is_connectable(&item->addrs.items[0]))
                 sheet_refuse(conv->out, &entry->mark, "%s=%s: with Accept=yes, but a %s has no connections to accept",
                              entry->name, entry->value, addr_noun(&item->addrs.items[0]));
 }
@@ -228,6 +228,8 @@ static void derive_group(struct conversion *conv, const char *user) {
         const char *name = group ? group->gr_name : strcmp(user, "root") == 0 || strcmp(user, "0") == 0 ? "root" : user;
 
         set_listen_option(conv, NULL, "socket_group", name);
+        if (group)
+                sheet_remark(conv->out, "listen", "SocketUser=%s: the group is that user's own one", user);
         if (!group && strcmp(name, "root") != 0)
                 sheet_remark(conv->out, "listen",
                              "SocketUser=%s: the socket's group is that user's own one; he is unknown on the machine "

@@ -166,6 +166,10 @@ static bool add_name_part(const struct unitspec_scope *scope, char letter, struc
                            letter);
                 return false;
         }
+        if (wants_instance && unitname_is_template(scope->name) && scope->keeps_instance) {
+                buf_printf(ret, "%%%c", letter);
+                return true;
+        }
         if (wants_instance && unitname_is_template(scope->name)) {
                 buf_printf(why, "%%%c is the instance of a template, and none is named", letter);
                 return false;

@@ -11,6 +11,7 @@ struct unitspec_scope {
         const char *path;    /* of its file, for messages and %y; NULL: none */
         bool user;           /* a unit of a user's own service manager */
         bool per_connection; /* the instance is made up for each connection: nobody knows it yet */
+        bool keeps_instance; /* of a template: %i stays %i */
 };
 
 /* Writes TEXT with its specifiers filled in to RET, which is appended to. False with the reason in WHY where one has no
