@@ -31,6 +31,16 @@ void systemd_add_literal(struct buf *out, const char *text) {
         }
 }
 
+/* As systemd has it, and a shell, in which some of them stand. */
+static bool is_variable_name(const char *name) {
+        static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_", digits[] = "0123456789";
+        const char *p = name + strspn(name, letters);
+
+        while (p > name && *p && (strchr(letters, *p) || strchr(digits, *p)))
+                p++;
+        return p > name && *p == '\0';
+}
+
 static void memory(struct conversion *conv, int r) {
         if (r < 0)
                 conv->sheet->failed = true;
@@ -41,7 +51,7 @@ static void set_variable(struct conversion *conv, const struct unit_entry *entry
         AUTO(freep) char *name = strndup(assignment, strcspn(assignment, "="));
         const char *value = strchr(assignment, '='), *before;
 
-        if (!name || !value || refuse_env_name(name)) {
+        if (!name || !value || !is_variable_name(name)) {
                 systemd_note(conv, "environment", entry, "'%s' is not NAME=VALUE", assignment);
                 return;
         }
@@ -111,7 +121,7 @@ static void read_names(struct conversion *conv, const struct effective *service,
                 const char *p = systemd_expand(conv, entry, entry->value);
 
                 while (p && unitword_next(&p, &word) < UNITWORD_END) {
-                        if (refuse_env_name(buf_text(&word)) || strchr(buf_text(&word), '$'))
+                        if (!is_variable_name(buf_text(&word)))
                                 systemd_note(conv, "environment", entry, "'%s' is not the name of a variable",
                                              buf_text(&word));
                         else if (names == &conv->passed && is_reserved(conv, buf_text(&word)))
