@@ -289,7 +289,7 @@ Y
         }
         release($t);
         my ($text, $status) = check("root_dir: /nonexistent\n");
-        is($text =~ s/^1 services.*\n//mr, "F:6:15: services.a.root_dir: warning: there is no directory '/nonexistent'\n",
+        is($text =~ s/^1 service, .*\n//mr, "F:6:15: services.a.root_dir: warning: there is no directory '/nonexistent'\n",
                 'check: a warning, and no other');
         is($status, 0, 'and no error');
         like((check("root_dir: /proc/self/fd\n"))[0], qr{^F:5:14: services.a.command: warning: there is no program 'cat' in /proc},
