@@ -4,6 +4,7 @@
 #include "import/unitword.h"
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 
 struct network {
         int family;
@@ -87,6 +88,20 @@ static bool convert_list(struct conversion *conv, const struct effective *socket
         return everybody[0] && everybody[1];
 }
 
+/* Whether any client of the socket unit has an IP address. */
+static bool has_internet(const struct conversion *conv) {
+        bool has = false;
+
+        for (const struct listen_item *item = conv->items; item && !has; item = item->next) {
+                AUTO(addr_list_deinit) struct addr_list addrs = ADDR_LIST_NULL;
+                AUTO(buf_deinit) struct buf why = BUF_NULL;
+
+                has = item->address && addr_parse(item->address, SOCK_STREAM, &addrs, &why) && addrs.count > 0 &&
+                      addr_is_ip(&addrs.items[0]);
+        }
+        return has;
+}
+
 void systemd_convert_access(struct conversion *conv, const struct effective *socket) {
         const struct unit_entry *allow = systemd_last(socket, "IPAddressAllow");
         const struct unit_entry *deny = systemd_last(socket, "IPAddressDeny");
@@ -102,6 +117,13 @@ void systemd_convert_access(struct conversion *conv, const struct effective *soc
         }
         if (!allow && !deny)
                 return;
+        if (!has_internet(conv)) {
+                for (size_t n = 0; n < LENGTH_OF(names); n++)
+                        for (size_t i = 0; (entry = systemd_next(socket, names[n], &i));)
+                                sheet_remark(conv->out, "only_from", "%s=%s: there are no clients with IP addresses",
+                                             names[n], entry->value);
+                return;
+        }
         if (!deny) {
                 for (size_t i = 0; (entry = systemd_next(socket, names[0], &i));)
                         systemd_note(conv, "only_from", entry, "nobody is denied, so it means nothing");
