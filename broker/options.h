@@ -37,8 +37,8 @@ struct options {
         bool json;
         bool strict;          /* import: warnings are errors */
         const char *services; /* import: a file of port names; NULL: none; borrowed from argv */
-        usec_t watch;   /* 0: do not */
-        usec_t timeout; /* 0: none */
+        usec_t watch;         /* 0: do not */
+        usec_t timeout;       /* 0: none */
 };
 
 #define EXIT_USAGE 2
