@@ -122,7 +122,9 @@ void systemd_apply_affinity(struct conversion *conv, const struct directive *dir
                         return;
                 }
                 if (size > 0)
-                        buf_printf(&text, "%s%.*s", text.size > 0 ? "," : "", (int)size, p);
+                        buf_printf(&text, "%s%u", text.size > 0 ? "," : "", first);
+                if (size > 0 && last != first)
+                        buf_printf(&text, "-%u", last);
                 p += size + strspn(p + size, " \t,");
         }
         if (text.size > 0)

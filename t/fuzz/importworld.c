@@ -60,8 +60,9 @@ int __wrap_glob(const char *pattern, int flags UNUSED, int (*on_error)(const cha
         return 0;
 }
 
-/* What is wrong with the world, and not with what was printed. */
-static bool is_excused(const char *message) {
+/* What is wrong with the world, and not with what was printed: a name may stand for an address that is there
+ * already. */
+static bool is_excused(const char *message, const char *printed) {
         static const char *const excuses[] = {"cannot be looked up", "cannot be read",       "there is no user",
                                               "there is no group",   "no network interface", "which does not exist",
                                               "only root can"};
@@ -69,7 +70,7 @@ static bool is_excused(const char *message) {
         for (size_t i = 0; i < LENGTH_OF(excuses); i++)
                 if (strstr(message, excuses[i]))
                         return true;
-        return false;
+        return strstr(message, "is taken already") && strstr(printed, "localhost:");
 }
 
 static void load(struct buf *text) {
@@ -82,8 +83,8 @@ static void load(struct buf *text) {
 
                 if (!diag_format_entry(&diag, i, &message, &level))
                         break;
-                MUST(level == DIAG_WARNING || is_excused(buf_text(&message)), "%s\n%s", buf_text(&message),
-                     buf_text(text));
+                MUST(level == DIAG_WARNING || is_excused(buf_text(&message), buf_text(text)), "%s\n%s",
+                     buf_text(&message), buf_text(text));
         }
         def_set_free(set);
 }
