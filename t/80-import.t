@@ -76,6 +76,21 @@ for my $kind (qw(xinetd inetd systemd)) {
 }
 cmp_ok($count, '>=', 30, 'there are inputs');
 
+# Many services, all of one name; whatever looks at all others for each of them would take minutes.
+{
+        my $service = "service s\n{\n type = UNLISTED\n socket_type = stream\n wait = no\n user = root\n server = /bin/cat\n";
+
+        spew("$dir/many.xinetd", join '', map { "$service port = $_\n}\n" } 10000 .. 19999);
+        spew("$dir/many.inetd", join '', map { "$_ stream tcp nowait root /bin/cat cat\n" } 10000 .. 19999);
+        for my $kind (qw(xinetd inetd)) {
+                my ($status, $yaml) = run_import($kind, $dir, "many.$kind");
+                my %names = map { $_ => 1 } $yaml =~ /^  ([\w-]+):$/mg;
+
+                is($status, 0, "$kind: 10,000 services of one name");
+                is(scalar keys %names, 10000, "$kind: each is called otherwise");
+        }
+}
+
 # A pair of services as databases bring them, with a services file of their own: imported, it runs.
 SKIP: {
         skip 'programs run as root and group daemon, which takes root', 5 if $> != 0;

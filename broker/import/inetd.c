@@ -32,6 +32,7 @@ struct reader {
         bool gnu;
         bool debian;
         struct mark debian_mark;
+        struct nameset asked; /* names of tcpmux services */
 };
 
 static void read_file(struct reader *reader, const char *path, const struct mark *from);
@@ -305,19 +306,12 @@ static void mend_family(struct inetd_entry *entry) {
                 entry->family = AF_UNSPEC;
 }
 
-static bool is_named(const struct sheet *sheet, const char *name) {
-        for (const struct sheet_service *service = sheet->first; service; service = service->next)
-                if (strcmp(service->name, name) == 0)
-                        return true;
-        return false;
-}
-
-/* Whether clients ask for NAME, so that no other service can be called so. */
-static bool is_asked_for(const struct reader *reader, const char *name) {
-        for (const struct inetd_entry *entry = reader->first; entry; entry = entry->next)
-                if (entry->mux != INETD_MUX_NO && strcmp(entry->service, name) == 0)
-                        return true;
-        return false;
+/* The names that clients ask for, which no other service can have. */
+static void find_asked(struct reader *reader) {
+        for (struct inetd_entry *entry = reader->first; entry; entry = entry->next)
+                if (entry->mux != INETD_MUX_NO &&
+                    nameset_put(&reader->asked, entry->service, &(struct nameset_item){.mark = entry->mark}) < 0)
+                        reader->sheet->failed = true;
 }
 
 /* The second of one name has its protocol behind it, echo-udp, and a third of these a number. */
@@ -325,17 +319,14 @@ static const char *choose_name(const struct reader *reader, const struct inetd_e
         const char *base = inetd_service_name(reader->sheet, entry);
         char *name;
 
-        if (!base || entry->mux != INETD_MUX_NO || (!is_named(reader->sheet, base) && !is_asked_for(reader, base)))
+        if (!base || entry->mux != INETD_MUX_NO ||
+            (!sheet_is_named(reader->sheet, base) && !nameset_find(&reader->asked, base)))
                 return base;
-        for (unsigned n = 1;; n++) {
-                name = n == 1 ? sheet_printf(reader->sheet, "%s-%s", base, entry->protocol)
-                              : sheet_printf(reader->sheet, "%s-%s-%u", base, entry->protocol, n);
-                for (char *p = name; p && *p; p++)
-                        if (*p == '/')
-                                *p = '-';
-                if (!name || !is_named(reader->sheet, name))
-                        return name;
-        }
+        name = sheet_printf(reader->sheet, "%s-%s", base, entry->protocol);
+        for (char *p = name; p && *p; p++)
+                if (*p == '/')
+                        *p = '-';
+        return name ? sheet_number(reader->sheet, name) : NULL;
 }
 
 static void write_head(struct reader *reader, enum inetd_dialect dialect) {
@@ -410,6 +401,8 @@ void import_inetd(struct import *import) {
         }
         for (struct inetd_entry *entry = reader.first; entry; entry = entry->next)
                 settle(&reader, entry);
+        find_asked(&reader);
         write_head(&reader, dialect);
         write_all(&reader, dialect);
+        nameset_deinit(&reader.asked);
 }

@@ -20,6 +20,7 @@ void sheet_init(struct sheet *sheet) {
 
 void sheet_deinit(struct sheet *sheet) {
         diag_deinit(&sheet->diag);
+        nameset_deinit(&sheet->names);
         arena_deinit(&sheet->arena);
         *sheet = (struct sheet){0};
 }
@@ -78,11 +79,30 @@ const char *sheet_dollars(struct sheet *sheet, const char *text) {
         return sheet_copy(sheet, buf_text(&doubled));
 }
 
-static bool is_taken(const struct sheet *sheet, const char *name) {
-        for (const struct sheet_service *service = sheet->first; service; service = service->next)
-                if (service->name && strcmp(service->name, name) == 0)
-                        return true;
-        return false;
+bool sheet_is_named(const struct sheet *sheet, const char *name) {
+        return nameset_find(&sheet->names, name) != NULL;
+}
+
+static void remember_name(struct sheet *sheet, const char *name, unsigned last) {
+        const struct nameset_item item = {.mark = {.line = last}};
+
+        if (nameset_put(&sheet->names, name, &item) < 0)
+                sheet->failed = true;
+}
+
+char *sheet_number(struct sheet *sheet, const char *base) {
+        const struct nameset_item *item = nameset_find(&sheet->names, base);
+        unsigned last = item ? item->mark.line : 0;
+        char *chosen;
+
+        do {
+                last++;
+                chosen = last == 1 ? sheet_copy(sheet, base)
+                                   : sheet_printf(sheet, "%.*s-%u", NAME_MAX_BYTES - SUFFIX_ROOM, base, last);
+        } while (chosen && sheet_is_named(sheet, chosen));
+        if (chosen && last > 1)
+                remember_name(sheet, base, last);
+        return chosen;
 }
 
 /* A name that definitions accept and nobody has, as near to NAME as can be. */
@@ -95,9 +115,9 @@ static char *choose_name(struct sheet *sheet, const char *name) {
         for (char *p = base; *p; p++)
                 if (refuse_service_name((const char[]){'a', *p, '\0'}))
                         *p = '-';
-        chosen = sheet_copy(sheet, base);
-        for (unsigned n = 2; chosen && is_taken(sheet, chosen); n++)
-                chosen = sheet_printf(sheet, "%.*s-%u", NAME_MAX_BYTES - SUFFIX_ROOM, base, n);
+        chosen = sheet_number(sheet, base);
+        if (chosen)
+                remember_name(sheet, chosen, 1);
         return chosen;
 }
 

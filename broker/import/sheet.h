@@ -11,6 +11,7 @@
 
 #include "base/diag.h"
 #include "conf/arena.h"
+#include "conf/nameset.h"
 
 struct sheet;
 struct sheet_comment;
@@ -50,6 +51,7 @@ struct sheet {
         struct diag diag;
         struct sheet_service top; /* its comments stand above `services:`; it has no keys */
         struct sheet_service *first, *last;
+        struct nameset names; /* of the services; the line of each is the last number that was behind it */
         bool failed;
 };
 
@@ -67,6 +69,12 @@ const char *sheet_dollars(struct sheet *sheet, const char *text);
 /* A new service behind the others. It is called NAME as far as services here can be, with -2 and so on behind it where
  * there is one of that name already; where it is called otherwise a remark says so. */
 struct sheet_service *sheet_add(struct sheet *sheet, const char *name, const struct mark *mark);
+
+/* Whether there is a service of that name. */
+bool sheet_is_named(const struct sheet *sheet, const char *name);
+
+/* BASE, or with -2 and so on behind it the first name that no service has. NULL when memory ran out. */
+char *sheet_number(struct sheet *sheet, const char *base);
 
 /* The value of KEY, a key of the tables, made EMPTY when there is none yet. */
 struct sheet_node *sheet_key(struct sheet_service *service, const char *key);
