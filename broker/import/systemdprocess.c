@@ -131,12 +131,26 @@ void systemd_apply_affinity(struct conversion *conv, const struct directive *dir
                 sheet_text(conv->out, directive->key, buf_text(&text));
 }
 
+static bool is_plain_number(const char *text) {
+        return text[0] && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Limits that are no bytes are numbers alone. */
+static bool is_in_bytes(const char *name) {
+        static const char *const names[] = {"as", "core", "data", "fsize", "memlock", "msgqueue", "rss", "stack"};
+
+        for (size_t i = 0; i < LENGTH_OF(names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return false;
+}
+
 static bool add_seconds(const char *text, usec_t unit, struct buf *out) {
         usec_t time;
         uint64_t plain;
 
-        if (unit == 1 && unitvalue_size(text, &plain)) { /* RTTIME: microseconds where nothing is said */
-                buf_printf(out, "%" PRIu64, plain);
+        if (unit == 1 && is_plain_number(text) && unitvalue_size(text, &plain)) {
+                buf_printf(out, "%" PRIu64, plain); /* RTTIME: microseconds where nothing is said */
                 return true;
         }
         if (!unitvalue_duration(text, &time) || time == USEC_INFINITY)
@@ -164,7 +178,7 @@ static bool add_limit(const char *name, const char *text, struct buf *out) {
                 buf_printf(out, "%" PRId64, NICE_ZERO - nice);
                 return true;
         }
-        if (!unitvalue_size(text, &size) || size > INT64_MAX)
+        if (!unitvalue_size(text, &size) || size > INT64_MAX || (!is_in_bytes(name) && !is_plain_number(text)))
                 return false;
         buf_printf(out, "%" PRIu64, size);
         return true;

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define BLANKS " \t\n\r"
 
@@ -105,26 +106,53 @@ bool unitvalue_duration(const char *text, usec_t *ret) {
         return true;
 }
 
-bool unitvalue_size(const char *text, uint64_t *ret) {
+/* A number, perhaps with a fraction, and a letter. */
+static bool read_bytes(const char **p, uint64_t *ret, size_t *ret_letter) {
         static const char letters[] = "BKMGTPE";
-        const char *letter;
-        uint64_t value;
+        const char *decimals = NULL, *letter;
+        uint64_t value, fraction = 0, unit = 1;
         char *end;
 
-        if (!isdigit((unsigned char)text[0]))
+        if (!isdigit((unsigned char)**p))
                 return false;
         errno = 0;
-        value = strtoull(text, &end, 10);
+        value = strtoull(*p, &end, 10);
         if (errno != 0)
                 return false;
+        if (*end == '.') {
+                decimals = end + 1;
+                end += 1 + strspn(decimals, "0123456789");
+        }
         end += strspn(end, BLANKS);
-        letter = *end ? strchr(letters, *end) : letters;
-        if (!letter || (*end && end[1]))
-                return false;
-        for (; letter > letters; letter--)
-                if (__builtin_mul_overflow(value, 1024, &value))
+        letter = *end ? strchr(letters, *end) : NULL;
+        *ret_letter = letter ? (size_t)(letter - letters) : 0;
+        for (size_t i = 0; i < *ret_letter; i++)
+                unit *= 1024;
+        if (decimals) {
+                char text[32];
+
+                snprintf(text, sizeof(text), "0.%.*s", 15, decimals);
+                fraction = (uint64_t)(strtod(text, NULL) * (double)unit);
+        }
+        *p = end + (letter != NULL);
+        return !__builtin_mul_overflow(value, unit, ret) && !__builtin_add_overflow(*ret, fraction, ret);
+}
+
+bool unitvalue_size(const char *text, uint64_t *ret) {
+        uint64_t total = 0;
+        size_t before = SIZE_MAX;
+
+        do {
+                uint64_t part;
+                size_t letter;
+
+                if (!read_bytes(&text, &part, &letter) || letter >= before ||
+                    __builtin_add_overflow(total, part, &total))
                         return false;
-        *ret = value;
+                before = letter;
+                text += strspn(text, BLANKS);
+        } while (*text);
+        *ret = total;
         return true;
 }
 

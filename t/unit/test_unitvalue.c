@@ -43,6 +43,13 @@ static void test_sizes(void **state UNUSED) {
         assert_yes(unitvalue_size("8M", &value) && value == 8 << 20);
         assert_yes(unitvalue_size("64 K", &value) && value == 65536);
         assert_yes(unitvalue_size("10B", &value) && value == 10);
+        assert_yes(unitvalue_size("1.5G", &value) && value == UINT64_C(3) << 29);
+        assert_yes(unitvalue_size("0.5 K", &value) && value == 512);
+        assert_yes(unitvalue_size("1G 512M", &value) && value == UINT64_C(3) << 29);
+        assert_yes(unitvalue_size("1K 1", &value) && value == 1025);
+        assert_no(unitvalue_size("512M 1G", &value));
+        assert_no(unitvalue_size("1.G.5", &value));
+        assert_no(unitvalue_size(".5G", &value));
         assert_no(unitvalue_size("", &value));
         assert_no(unitvalue_size("-1", &value));
         assert_no(unitvalue_size("1KB", &value));
