@@ -30,6 +30,15 @@ static bool is_socket_address(const char *value) {
                (colon && strspn(value, "0123456789.") == (size_t)(colon - value));
 }
 
+/* Port 0, by which the kernel chooses here, is an error to systemd. */
+static bool is_port_zero(const char *value) {
+        const char *colon = strrchr(value, ':'), *port = colon ? colon + 1 : value;
+
+        if (value[0] == '/' || value[0] == '@' || strncmp(value, "vsock:", strlen("vsock:")) == 0)
+                return false;
+        return port[0] && port[strspn(port, "0")] == '\0';
+}
+
 /* Why there is no such address here; NULL where there is. */
 static const char *refuse_address(const struct directive *directive, const char *value) {
         bool socket = directive->text && (directive->text[0] == '\0' || strcmp(directive->text, "udp:") == 0 ||
@@ -39,6 +48,8 @@ static const char *refuse_address(const struct directive *directive, const char 
                 return "endpoints of USB functions have no equivalent";
         if (socket && !is_socket_address(value))
                 return "is no address";
+        if (socket && is_port_zero(value))
+                return "there is no port 0 in systemd, which does not take the line either";
         if (socket && directive->text[0] && strncmp(value, "vsock:", strlen("vsock:")) == 0)
                 return "vsock addresses are stream sockets here";
         return NULL;
