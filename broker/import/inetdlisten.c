@@ -206,6 +206,10 @@ static void write_notes(struct sheet_service *service, const struct inetd_entry 
                         entry->filter);
 }
 
+static bool is_number(const char *text) {
+        return text[0] && text[strspn(text, "0123456789")] == '\0';
+}
+
 void inetd_listen_write(struct sheet_service *service, const struct inetd_entry *entry) {
         const char *list = entry->host;
         char host[HOST_MAX];
@@ -213,6 +217,10 @@ void inetd_listen_write(struct sheet_service *service, const struct inetd_entry 
         write_notes(service, entry);
         if (entry->family == AF_UNIX) {
                 write_path(service, entry);
+                return;
+        }
+        if (entry->unknown && is_number(entry->service)) {
+                sheet_refuse(service, &entry->mark, "port %s: 1 to 65535 is needed", entry->service);
                 return;
         }
         if (entry->unknown) {

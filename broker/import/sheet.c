@@ -16,6 +16,7 @@
 void sheet_init(struct sheet *sheet) {
         *sheet = (struct sheet){0};
         sheet->top.sheet = sheet;
+        sheet->diag.keeps_all = true;
 }
 
 void sheet_deinit(struct sheet *sheet) {

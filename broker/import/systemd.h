@@ -163,7 +163,7 @@ bool systemd_carry_value(const struct key *key, const char *value, struct buf *r
 /* A directive_fn: directive->key gets the value; noted where the key means nothing for the service. */
 void systemd_apply_key(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
 
-/* systemdlisten.c: the socket units. */
+/* systemdaddress.c, systemdlisten.c: the socket units. */
 void systemd_convert_sockets(struct conversion *conv);
 
 /* Refuses the service where another one has an address of it already; else they are its own from here on. */
