@@ -89,6 +89,10 @@ cmp_ok($count, '>=', 30, 'there are inputs');
                 is($status, 0, "$kind: 10,000 services of one name");
                 is(scalar keys %names, 10000, "$kind: each is called otherwise");
         }
+        spew("$dir/wrong.inetd", join '', map { "$_ stream tcp nowait root\n" } 1 .. 2000);
+        my ($status, undef, $err) = run_import('inetd', $dir, 'wrong.inetd');
+        is($status, 1, 'many messages: exit status');
+        is(scalar(() = $err =~ /^wrong\.inetd:\d+: \S+: there are 5 fields/mg), 2000, 'many messages: all are there');
 }
 
 # A pair of services as databases bring them, with a services file of their own: imported, it runs.

@@ -88,7 +88,8 @@ static void diag_add(struct diag *diag, struct diag_entry entry, const char *for
                 diag->errors++;
         else
                 diag->warnings++;
-        if (diag->count >= DIAG_MAX || !diag_intern(diag, &entry) || vasprintf(&entry.text, format, args) < 0)
+        if ((diag->count >= DIAG_MAX && !diag->keeps_all) || !diag_intern(diag, &entry) ||
+            vasprintf(&entry.text, format, args) < 0)
                 return;
         entry.path = entry.path ? strdup(entry.path) : NULL;
         diag_insert(diag, entry);

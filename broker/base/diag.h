@@ -20,7 +20,7 @@ enum diag_level {
         DIAG_WARNING,
 };
 
-#define DIAG_MAX 1000 /* messages kept; the rest is counted */
+#define DIAG_MAX 1000 /* messages kept, unless all are wanted; the rest is counted */
 
 struct diag_entry;
 
@@ -32,6 +32,7 @@ struct diag {
         size_t file_count;
         size_t errors; /* all of them, also those beyond DIAG_MAX */
         size_t warnings;
+        bool keeps_all; /* what is not said would be lost in silence: DIAG_MAX does not hold */
         bool unplaced; /* marks are not looked at: of definitions in force, whose files may say something else by now */
 };
 
