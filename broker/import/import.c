@@ -19,6 +19,7 @@ static void (*const importers[IMPORT_N])(struct import *import) = {
 static int print(struct sheet *sheet, bool strict) {
         AUTO(buf_deinit) struct buf text = BUF_NULL, messages = BUF_NULL;
 
+        sheet_share(sheet);
         sheet_print(sheet, &text);
         diag_format(&sheet->diag, &messages);
         if (sheet->failed || buf_failed(&messages)) {

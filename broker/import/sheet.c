@@ -16,6 +16,8 @@
 void sheet_init(struct sheet *sheet) {
         *sheet = (struct sheet){0};
         sheet->top.sheet = sheet;
+        sheet->defaults.sheet = sheet;
+        sheet->defaults.root = (struct sheet_node){.service = &sheet->defaults, .kind = SHEET_MAP};
         sheet->diag.keeps_all = true;
 }
 
@@ -251,8 +253,12 @@ struct sheet_node *sheet_key(struct sheet_service *service, const char *key) {
         return service ? node_key(&service->root, key) : NULL;
 }
 
+struct sheet_node *sheet_find(const struct sheet_service *service, const char *key) {
+        return service ? node_find(&service->root, key) : NULL;
+}
+
 bool sheet_has(struct sheet_service *service, const char *key) {
-        const struct sheet_node *node = service ? node_find(&service->root, key) : NULL;
+        const struct sheet_node *node = sheet_find(service, key);
 
         return node && node->kind != SHEET_EMPTY;
 }

@@ -49,7 +49,8 @@ struct sheet_service {
 struct sheet {
         struct arena arena;
         struct diag diag;
-        struct sheet_service top; /* its comments stand above `services:`; it has no keys */
+        struct sheet_service top;      /* its comments stand above `services:`; it has no keys */
+        struct sheet_service defaults; /* what sheet_share() makes; it has keys alone */
         struct sheet_service *first, *last;
         struct nameset names; /* of the services; the line of each is the last number that was behind it */
         bool failed;
@@ -78,6 +79,9 @@ char *sheet_number(struct sheet *sheet, const char *base);
 
 /* The value of KEY, a key of the tables, made EMPTY when there is none yet. */
 struct sheet_node *sheet_key(struct sheet_service *service, const char *key);
+
+/* The same, or NULL. */
+struct sheet_node *sheet_find(const struct sheet_service *service, const char *key);
 
 /* Whether KEY has a value. */
 bool sheet_has(struct sheet_service *service, const char *key);
@@ -115,6 +119,10 @@ void sheet_remark(struct sheet_service *service, const char *key, const char *fo
 /* What would mean something else here: an error at MARK. The service is left out but for a comment with the reason and
  * what there is of its definition, commented out. With &sheet->top a part of the file is left out. */
 void sheet_refuse(struct sheet_service *service, const struct mark *mark, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Moves what services say alike of how programs are treated to `defaults`, where the result means the same: a service
+ * that says nothing about it keeps the broker's own default. The last thing to do before sheet_print(). */
+void sheet_share(struct sheet *sheet);
 
 /* Writes it as YAML. Call it before the messages are printed: it may add some. */
 void sheet_print(struct sheet *sheet, struct buf *out);

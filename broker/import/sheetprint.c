@@ -186,11 +186,18 @@ static void print_node(const struct sheet_node *node, struct buf *out, unsigned 
         }
 }
 
-static const struct sheet_node *find_key(const struct sheet_service *service, const char *name) {
-        for (const struct sheet_node *node = service->root.first; node; node = node->next)
-                if (strcmp(node->key, name) == 0)
-                        return node;
-        return NULL;
+static void print_keys(const struct sheet_service *service, struct buf *out, unsigned indent) {
+        section_for_each(key, &section_service) {
+                const struct sheet_node *node = sheet_find(service, key->name);
+
+                if (!node)
+                        continue;
+                print_comments(node->comments, out, indent);
+                if (node->kind == SHEET_EMPTY || (!is_scalar(node) && count_pairs(node) == 0))
+                        continue;
+                print_blanks(out, indent);
+                print_node(node, out, indent);
+        }
 }
 
 static void print_service(const struct sheet_service *service, struct buf *out) {
@@ -198,17 +205,7 @@ static void print_service(const struct sheet_service *service, struct buf *out) 
         print_blanks(out, KEY_INDENT - 2);
         print_text(out, service->name);
         buf_add_string(out, ":\n");
-        section_for_each(key, &section_service) {
-                const struct sheet_node *node = find_key(service, key->name);
-
-                if (!node)
-                        continue;
-                print_comments(node->comments, out, KEY_INDENT);
-                if (node->kind == SHEET_EMPTY || (!is_scalar(node) && count_pairs(node) == 0))
-                        continue;
-                print_blanks(out, KEY_INDENT);
-                print_node(node, out, KEY_INDENT);
-        }
+        print_keys(service, out, KEY_INDENT);
         print_comments(service->end, out, KEY_INDENT);
 }
 
@@ -238,6 +235,11 @@ void sheet_print(struct sheet *sheet, struct buf *out) {
                 buf_add_char(out, '\n');
         for (const struct sheet_service *service = sheet->first; service; service = service->next)
                 any = any || !service->refused;
+        if (sheet->defaults.root.first) {
+                buf_add_string(out, "defaults:\n");
+                print_keys(&sheet->defaults, out, KEY_INDENT - 2);
+                buf_add_char(out, '\n');
+        }
         buf_add_string(out, any ? "services:\n" : "services: {}\n");
         for (const struct sheet_service *service = sheet->first; service; service = service->next) {
                 if (service != sheet->first)

@@ -8,11 +8,13 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 
-our @EXPORT_OK = qw(run_import check_problems silent_lines slurp spew);
+our @EXPORT_OK = qw(run_import run_plain_import check_problems check_same silent_lines corpus_sets slurp spew);
 
 my $broker = abs_path(($ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n") . '/broker/broker');
+my $tool = abs_path("$ENV{BROKER_BUILD}/t/unit/conf_tool");
 my $services = abs_path(dirname(__FILE__) . '/../import/services');
 my $dir = tempdir(CLEANUP => 1);
 
@@ -74,6 +76,41 @@ sub run_import {
         return run_broker($in, 'import', $kind, "--services=$services", @files);
 }
 
+# What the same import would print with nothing in `defaults`.
+sub run_plain_import {
+        my ($kind, $in, @files) = @_;
+        my $pid = open(my $fh, '-|') // die "fork: $!";
+
+        if (!$pid) {
+                chdir $in or exit 126;
+                exec $tool, 'import', $kind, $services, @files or exit 127;
+        }
+        local $/;
+        my $yaml = <$fh> // '';
+        close $fh;
+        return $yaml;
+}
+
+# Names and files that this machine may not have are taken out of YAML, so that `broker show` accepts it.
+sub without_machine {
+        my ($yaml) = @_;
+
+        $yaml =~ s/\b((?:socket_)?(?:user|group)): [^,}\n]+/$1: root/g;
+        $yaml =~ s/^    (?:env_file|group_add|banner\w*): .*\n(?:      .*\n)*//mg;
+        return $yaml;
+}
+
+# Whether two texts define the same services; what `broker show` has against them otherwise.
+sub check_same {
+        my ($one, $other) = map { without_machine($_) } @_;
+        my $file = spew("$dir/same.yaml", $one);
+        my ($status, $out, $err) = run_broker('/', 'show', '-c', $file);
+
+        spew($file, $other);
+        my ($other_status, $other_out, $other_err) = run_broker('/', 'show', '-c', $file);
+        return ($status == $other_status && $out eq $other_out, "$err$other_err", $out ne '');
+}
+
 # What `broker check` has against YAML: a list of problems, and one of those that come from this machine alone.
 sub check_problems {
         my ($yaml) = @_;
@@ -92,6 +129,32 @@ sub check_problems {
         push @problems, "status $status without a reason" if $status != 0 && !@problems && !@machine;
         push @problems, "status $status with: $err" if $status != 0 && $status != 78;
         return (\@problems, \@machine);
+}
+
+# Real files of ../shared/corpus or $BROKER_CORPUS, copied to TO: those of one origin into a directory of their own, under
+# their real names. Returns lists of kind, directory and the names of what is to be imported at once: of systemd all units of
+# an origin, else each file. Nothing where there is no corpus.
+sub corpus_sets {
+        my ($to) = @_;
+        my $corpus = abs_path($ENV{BROKER_CORPUS} // dirname(__FILE__) . '/../../../shared/corpus');
+        my (%origins, @sets);
+
+        return if !defined $corpus || grep { !-d "$corpus/$_" } qw(xinetd inetd systemd);
+        for my $file (map { sort glob "$corpus/$_/*" } qw(xinetd inetd systemd)) {
+                my ($kind, $origin, $name) = $file =~ m{([^/]+)/([^/]*?)__([^/]*)$} or next;
+
+                mkdir "$to/$kind";
+                mkdir "$to/$kind/$origin";
+                copy($file, "$to/$kind/$origin/$name") or die "$file: $!";
+                push @{ $origins{"$kind/$origin"} }, $name;
+        }
+        for my $origin (sort keys %origins) {
+                my ($kind) = $origin =~ m{^(\w+)/};
+
+                push @sets, map { [$kind, "$to/$origin", @$_] }
+                        $kind eq 'systemd' ? $origins{$origin} : map { [$_] } @{ $origins{$origin} };
+        }
+        return @sets;
 }
 
 # Lines of FILES in IN that could be left out without any difference, neither in what is printed nor in what is said, and

@@ -1,11 +1,13 @@
-/* The definitions from a shell: what t/05-conf-bad.t and t/06-conf-good.t run.
+/* The definitions from a shell: what t/05-conf-bad.t, t/06-conf-good.t and t/82-import-defaults.t run.
  *   conf_tool check PATH…     every problem on stdout; exit status 78, or 0 where there is no error
  *   conf_tool show PATH…      all services as YAML
  *   conf_tool same A B        whether two files mean the same; exit status 1 where not
  *   conf_tool explain [KEY]   what the key table says
- *   conf_tool scdoc           the key list of the manual */
+ *   conf_tool scdoc           the key list of the manual
+ *   conf_tool import KIND SERVICES FILE…   what `broker import` prints, with nothing moved to defaults */
 #include "conf/confdir.h"
 #include "conf/explain.h"
+#include "import/import.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,9 @@
 #define EXIT_DEFINITIONS 78
 
 static int usage(void) {
-        fputs("usage: conf_tool check PATH... | show PATH... | same A B | explain [KEY] | scdoc\n", stderr);
+        fputs("usage: conf_tool check PATH... | show PATH... | same A B | explain [KEY] | scdoc | "
+              "import KIND SERVICES FILE...\n",
+              stderr);
         return 2;
 }
 
@@ -70,6 +74,27 @@ static int load(char **argv, bool show) {
         return finish(&out, 0);
 }
 
+/* ARGV is the kind, the file of port names, and what is to be imported. */
+static int import(char **argv) {
+        static void (*const importers[IMPORT_N])(struct import * import) = {
+                [IMPORT_XINETD] = import_xinetd,
+                [IMPORT_INETD] = import_inetd,
+                [IMPORT_SYSTEMD] = import_systemd,
+        };
+        struct import import = {.files = argv + 2};
+        AUTO(buf_deinit) struct buf out = BUF_NULL;
+
+        sheet_init(&import.sheet);
+        if (!portnames_read(&import.ports, &import.sheet, argv[1]))
+                return usage();
+        for (int kind = 0; kind < IMPORT_N; kind++)
+                if (strcmp(argv[0], import_kind_names[kind]) == 0)
+                        importers[kind](&import);
+        sheet_print(&import.sheet, &out);
+        sheet_deinit(&import.sheet);
+        return finish(&out, 0);
+}
+
 static int explain(const char *key) {
         AUTO(buf_deinit) struct buf out = BUF_NULL;
         const char *nearest;
@@ -100,5 +125,7 @@ int main(int argc, char **argv) {
                 return explain(argv[2]);
         if (argc == 2 && strcmp(argv[1], "scdoc") == 0)
                 return scdoc();
+        if (argc > 4 && strcmp(argv[1], "import") == 0)
+                return import(argv + 2);
         return usage();
 }
