@@ -155,8 +155,8 @@ static void read_socket_type(struct xinetd_job *job) {
                 sheet_refuse(job->out, &job->entry->mark, "socket_type is missing");
                 return;
         }
-        job->datagram = type ? strcmp(type, "dgram") == 0 : udp;
-        if (type && !job->datagram && strcmp(type, "stream") != 0)
+        job->datagram = type ? strcasecmp(type, "dgram") == 0 : udp;
+        if (type && !job->datagram && strcasecmp(type, "stream") != 0)
                 sheet_refuse(job->out, job_mark(job, "socket_type"),
                              "socket_type = %s: there are stream and dgram here", type);
         if (!protocol)
@@ -165,8 +165,8 @@ static void read_socket_type(struct xinetd_job *job) {
                 job->ipv4 = true;
         else if (strcasecmp(protocol, "tcp6") == 0 || strcasecmp(protocol, "udp6") == 0)
                 job->ipv6 = job->v6only = true;
-        else if (strcmp(protocol, "sctp") != 0 && strcmp(protocol, "udplite") != 0 && strcmp(protocol, "tcp") != 0 &&
-                 strcmp(protocol, "udp") != 0)
+        else if (strcasecmp(protocol, "sctp") != 0 && strcasecmp(protocol, "udplite") != 0 &&
+                 strcasecmp(protocol, "tcp") != 0 && strcasecmp(protocol, "udp") != 0)
                 sheet_refuse(job->out, job_mark(job, "protocol"),
                              "protocol = %s: there are tcp, udp, sctp and udplite "
                              "here",
@@ -265,7 +265,7 @@ static void set_enabled(struct xinetd_job *job, const char *id) {
 static const char *xinetd_id(const struct xinetd_entry *entry) {
         const struct xinetd_attr *id = xinetd_find(entry, "id");
 
-        return id && id->words ? id->words->text : entry->name;
+        return id && id->words && !id->words->next ? id->words->text : entry->name;
 }
 
 /* Clients of tcpmux ask for the name, whatever the id. */
@@ -280,9 +280,11 @@ static bool is_muxed(const struct xinetd_entry *entry) {
 
 static void import_service(struct xinetd *xinetd, struct xinetd_entry *entry) {
         struct xinetd_job job = {.xinetd = xinetd, .sheet = &xinetd->import->sheet, .entry = entry};
+        struct xinetd_attr *id = xinetd_find(entry, "id");
         const char *name = xinetd_id(entry);
 
-        use(xinetd_find(entry, "id"));
+        if (id && id->words && !id->words->next)
+                use(id);
         job.out = sheet_add(job.sheet, is_muxed(entry) ? entry->name : name, &entry->mark);
         if (!job.out)
                 return;

@@ -57,7 +57,7 @@ static int read_part(const char **p, const char *ends) {
 
         for (; **p >= '0' && **p <= '9' && digits < 4; (*p)++, digits++)
                 value = 10 * value + (**p - '0');
-        return digits > 0 && value <= 255 && strchr(ends, **p) ? value : -1;
+        return digits > 0 && value <= 255 && **p && strchr(ends, **p) ? value : -1;
 }
 
 /* 128.138.{1,2}: the part in braces is the last one, and what is missing behind it is free. */

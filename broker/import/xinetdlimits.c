@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define DEFAULT_CPS 50       /* xinetd's own */
 #define DEFAULT_CPS_PAUSE 10 /* seconds */
@@ -33,11 +34,11 @@ static void set_count(struct xinetd_job *job, const char *name, const char *valu
 static void make_instances(struct xinetd_job *job) {
         const char *instances = job_value(job, "instances"), *per_source = job_value(job, "per_source");
 
-        if (!instances || strcmp(instances, "UNLIMITED") == 0)
+        if (!instances || strcasecmp(instances, "UNLIMITED") == 0)
                 sheet_raw(job->out, "instances", "unlimited");
         else
                 set_count(job, "instances", instances);
-        if (per_source && strcmp(per_source, "UNLIMITED") != 0)
+        if (per_source && strcasecmp(per_source, "UNLIMITED") != 0)
                 set_count(job, "per_source", per_source);
 }
 
@@ -90,6 +91,12 @@ static void make_time(struct xinetd_job *job, const struct xinetd_word *word) {
         buf_printf(&text, "%.*s-%u:%02u", (int)(dash - word->text), word->text, minutes / 60, minutes % 60);
         if (!dayranges_parse(buf_text(&text), &range, &why)) {
                 sheet_refuse(job->out, &word->line->mark, "access_times = %s: it %s", word->text, buf_text(&why));
+                return;
+        }
+        if (range.to <= range.from) {
+                sheet_refuse(job->out, &word->line->mark,
+                             "access_times = %s: it ends before it begins; xinetd does not start the service either",
+                             word->text);
                 return;
         }
         buf_clear(&text);

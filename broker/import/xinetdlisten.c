@@ -101,7 +101,16 @@ static void set_address(struct sheet_node *node, const char *address) {
                 node_text(node, address);
 }
 
-/* What two addresses share that cannot both be bound: IPv6 for all and IPv4 for all are in a port alone. */
+/* Whether WIDE is all addresses, or all of the family that NARROW has. Each is a port alone, or ADDRESS:PORT. */
+static bool covers(const char *wide, const char *narrow) {
+        if (!strchr(wide, ':'))
+                return true;
+        if (strncmp(wide, "[::]:", 5) == 0)
+                return narrow[0] == '[' || !strchr(narrow, ':');
+        return strncmp(wide, "0.0.0.0:", 8) == 0 && narrow[0] != '[';
+}
+
+/* Whether two addresses cannot both be bound. */
 static bool is_shared(const char *a, const char *b) {
         const char *port_a = strrchr(a, ':') ? strrchr(a, ':') + 1 : a,
                    *port_b = strrchr(b, ':') ? strrchr(b, ':') + 1 : b;
@@ -111,12 +120,7 @@ static bool is_shared(const char *a, const char *b) {
                 return false;
         a += udp ? 4 : 0;
         b += udp ? 4 : 0;
-        if (strcmp(a, b) == 0)
-                return true;
-        if (a != port_a && b != port_b)
-                return false;
-        a = a == port_a ? b : a;
-        return strncmp(a, "0.0.0.0:", 8) == 0 || strncmp(a, "[::]:", 5) == 0;
+        return strcmp(a, b) == 0 || covers(a, b) || covers(b, a);
 }
 
 /* Two services with one address: xinetd starts the first alone. */
@@ -136,7 +140,7 @@ static void check_shared(struct xinetd_job *job, const char *address) {
 
 static void make_socket(struct xinetd_job *job) {
         const char *protocol = job_value(job, "protocol");
-        bool other = protocol && (strcmp(protocol, "sctp") == 0 || strcmp(protocol, "udplite") == 0);
+        bool other = protocol && (strcasecmp(protocol, "sctp") == 0 || strcasecmp(protocol, "udplite") == 0);
         bool stream = !job->datagram && !other, v6only;
         struct sheet_node *node = sheet_key(job->out, "listen");
         unsigned port;
@@ -152,7 +156,7 @@ static void make_socket(struct xinetd_job *job) {
         }
         set_address(node_key(node, "address"), address);
         if (other)
-                node_text(node_key(node, "protocol"), protocol);
+                node_text(node_key(node, "protocol"), strcasecmp(protocol, "sctp") == 0 ? "sctp" : "udplite");
         if (v6only)
                 node_raw(node_key(node, "ipv6_only"), "yes");
         if (stream && job->flags & XINETD_FLAG_KEEPALIVE)

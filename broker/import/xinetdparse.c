@@ -4,8 +4,10 @@
 #include "import/source.h"
 #include "import/xinetd.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #define BLANKS " \t\v\f"
 #define DEPTH_MAX 16
@@ -95,10 +97,11 @@ static struct xinetd_line *add_line(struct sheet *sheet, struct xinetd_entry *en
         return *p = line;
 }
 
-/* Takes the name and the operator off the front of *P: '=', '+' or '-'. Returns the name; NULL when it is no
- * assignment. */
+/* Takes the name and the operator off the front of *P: '=', '+' or '-'. Returns the name in small letters, since
+ * capitals mean nothing to xinetd; NULL when it is no assignment. */
 static char *cut_name(struct sheet *sheet, const char **p, char *ret_operator) {
         const char *name = *p + strspn(*p, BLANKS), *rest;
+        char *small;
         size_t n = strcspn(name, BLANKS "=+-");
 
         rest = name + n + strspn(name + n, BLANKS);
@@ -108,7 +111,10 @@ static char *cut_name(struct sheet *sheet, const char **p, char *ret_operator) {
         if (n == 0 || *rest != '=')
                 return NULL;
         *p = rest + 1;
-        return sheet_printf(sheet, "%.*s", (int)n, name);
+        small = sheet_printf(sheet, "%.*s", (int)n, name);
+        for (char *letter = small; letter && *letter; letter++)
+                *letter = (char)tolower((unsigned char)*letter);
+        return small;
 }
 
 /* Words of the assignment LINE, from VALUES on, into the attribute. '=' replaces what the service had, and in
@@ -128,6 +134,21 @@ static void assign(struct xinetd *xinetd, struct xinetd_entry *entry, struct xin
                         line->used = true;
 }
 
+static void break_entry(struct sheet *sheet, struct xinetd_entry *entry, const struct mark *mark, const char *line,
+                        const char *why) {
+        if (entry->broken)
+                return;
+        entry->broken = sheet_printf(sheet, "%s: %s", line ? line : "", why);
+        entry->broken_at = *mark;
+}
+
+/* Whether a blank stands in front of the operator. */
+static bool is_spaced(const char *text) {
+        text += strspn(text, BLANKS);
+        text += strcspn(text, BLANKS "=+-");
+        return *text && strchr(BLANKS, *text);
+}
+
 static void read_assignment(struct xinetd *xinetd, struct xinetd_entry *entry, char *text, const struct mark *mark) {
         struct sheet *sheet = &xinetd->import->sheet;
         const char *p = text;
@@ -137,16 +158,16 @@ static void read_assignment(struct xinetd *xinetd, struct xinetd_entry *entry, c
 
         name = cut_name(sheet, &p, &operator);
         if (!name) {
-                if (!entry->broken) {
-                        entry->broken = sheet_printf(sheet, "%s: not an assignment", shown ? shown : "");
-                        entry->broken_at = *mark;
-                }
+                break_entry(sheet, entry, mark, shown, "not an assignment");
                 return;
         }
+        if (!is_spaced(text))
+                break_entry(sheet, entry, mark, shown,
+                            "xinetd wants a blank in front of the operator, and does not start the service");
         line = add_line(sheet, entry, shown, mark);
         attr = xinetd_find(entry, name);
-        if (!line || (attr && attr->line && !is_list(name)))
-                return; /* the first one counts; this one stays unused */
+        if (!line || (!is_list(name) && ((attr && attr->line) || operator!= '=')))
+                return; /* the first = counts; this one stays unused */
         if (!attr)
                 attr = add_attr(sheet, entry, name);
         if (!attr)
@@ -290,13 +311,13 @@ static void read_top(struct xinetd *xinetd, struct source *source, char *line, c
         name = strtok_r(NULL, BLANKS, &state);
         if (!keyword || !shown)
                 return;
-        if (strcmp(keyword, "defaults") == 0) {
+        if (strcasecmp(keyword, "defaults") == 0) {
                 read_defaults(xinetd, source, mark);
-        } else if (strcmp(keyword, "service") == 0 && name) {
+        } else if (strcasecmp(keyword, "service") == 0 && name) {
                 read_service(xinetd, source, name, mark);
-        } else if (strcmp(keyword, "include") == 0 && name) {
+        } else if (strcasecmp(keyword, "include") == 0 && name) {
                 xinetd_read(xinetd, name, mark);
-        } else if (strcmp(keyword, "includedir") == 0 && name) {
+        } else if (strcasecmp(keyword, "includedir") == 0 && name) {
                 xinetd_read_directory(xinetd, name, mark);
         } else {
                 sheet_refuse(&sheet->top, mark, "%s: neither a service nor defaults begin like that", shown);

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void make_command(struct xinetd_job *job) {
         const char *server = job_value(job, "server");
@@ -150,7 +151,7 @@ static void make_limits(struct xinetd_job *job) {
                 if (!value)
                         continue;
                 node = node_key(sheet_key(job->out, "ulimits"), limits[i].here);
-                if (strcmp(value, "UNLIMITED") == 0)
+                if (strcasecmp(value, "UNLIMITED") == 0)
                         node_raw(node, "unlimited");
                 else if (read_limit(value, limits[i].sized, &number))
                         node_raw(node, "%llu", (unsigned long long)number);
