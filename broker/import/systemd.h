@@ -183,6 +183,7 @@ void systemd_convert_process(struct conversion *conv, const char *privileged);
 void systemd_apply_groups(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
 void systemd_apply_affinity(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
 void systemd_apply_limit(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
+void systemd_apply_sigpipe(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);
 
 /* systemdrights.c: capabilities, and what goes with them. */
 void systemd_convert_rights(struct conversion *conv, const char *privileged);

@@ -142,6 +142,9 @@ static void check_program(struct conversion *conv, const struct command *command
         const char *program = command->words.items[0];
         const struct unit_entry *entry = command->entry;
 
+        if (command->has_argv0 && command->words.count < 2)
+                sheet_refuse(conv->out, &entry->mark, "%s=%s: with @ a second word is needed, the program's argv[0]",
+                             entry->name, entry->value);
         if (program[0] == '\0' || (program[0] != '/' && strchr(program, '/')))
                 sheet_refuse(conv->out, &entry->mark, "%s=%s: '%s' is neither an absolute path nor a name", entry->name,
                              entry->value, program);

@@ -156,7 +156,7 @@ static const struct directive exec_directives[] = {
         LATER("LogsDirectory", LIST),
         LATER("ConfigurationDirectory", LIST),
         NOTE("ExecSearchPath", "environment", "programs are looked for in PATH"),
-        NOTE("IgnoreSIGPIPE", "command", "programs start with SIGPIPE as it is by default: it ends them"),
+        {"IgnoreSIGPIPE", systemd_apply_sigpipe, "command", NULL, ONCE, GROUP_NONE},
         LIMIT("LimitCPU", "cpu"),
         LIMIT("LimitFSIZE", "fsize"),
         LIMIT("LimitDATA", "data"),

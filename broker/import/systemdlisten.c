@@ -107,6 +107,7 @@ static void set_listen_option(struct conversion *conv, const struct unit_entry *
 
 static void convert_ipv6_only(struct conversion *conv) {
         const struct unit_entry *entry = systemd_last(conv->effective, "BindIPv6Only");
+        bool only; /* it was a boolean once, and may be one still */
 
         if (!entry)
                 return;
@@ -114,6 +115,8 @@ static void convert_ipv6_only(struct conversion *conv) {
                 systemd_add_to_group(conv, GROUP_HELD, entry);
         else if (strcmp(entry->value, "both") == 0 || strcmp(entry->value, "ipv6-only") == 0)
                 set_listen_option(conv, entry, "ipv6_only", entry->value[0] == 'b' ? "no" : "yes");
+        else if (unitfile_read_bool(entry->value, &only))
+                set_listen_option(conv, entry, "ipv6_only", only ? "yes" : "no");
         else
                 systemd_note(conv, "listen", entry, "is not default, both or ipv6-only, so it means nothing");
 }

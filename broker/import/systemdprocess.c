@@ -184,6 +184,16 @@ static bool add_limit(const char *name, const char *text, struct buf *out) {
         return true;
 }
 
+void systemd_apply_sigpipe(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry) {
+        bool ignored;
+
+        if (unitfile_read_bool(entry->value, &ignored) && !ignored)
+                systemd_add_to_group(conv, GROUP_HELD, entry);
+        else
+                systemd_note(conv, directive->key, entry,
+                             "programs start with SIGPIPE as it is by default: it ends them");
+}
+
 void systemd_apply_limit(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry) {
         AUTO(buf_deinit) struct buf soft = BUF_NULL, hard = BUF_NULL;
         const char *colon = strchr(entry->value, ':');
