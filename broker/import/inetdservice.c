@@ -243,7 +243,7 @@ static void write_program(struct sheet_service *service, const struct inetd_entr
                 sheet_refuse(service, &entry->mark, "it has no program");
                 return;
         }
-        sheet_append(service, "command", literal(sheet, program));
+        sheet_program(service, &entry->mark, program);
         for (size_t i = 1; i < entry->arg_count; i++)
                 sheet_append(service, "command", literal(sheet, entry->args[i]));
         remark_words(service, entry);

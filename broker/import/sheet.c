@@ -350,3 +350,10 @@ void sheet_refuse(struct sheet_service *service, const struct mark *mark, const 
         service->refused = true;
         add_comment(service, SHEET_HEAD, text);
 }
+
+void sheet_program(struct sheet_service *service, const struct mark *mark, const char *path) {
+        if (!template_is_plain(path))
+                sheet_refuse(service, mark, "'%s': $$ and ${ cannot be written in the name of a program", path);
+        else
+                sheet_append(service, "command", path);
+}

@@ -67,6 +67,10 @@ void *sheet_alloc(struct sheet *sheet, size_t size); /* zeroed */
 /* TEXT as words of command, argv0 and values of environment are to be written, where $$ is a dollar sign. */
 const char *sheet_dollars(struct sheet *sheet, const char *text);
 
+/* PATH as the first word of SERVICE's `command`. One with $$ or ${ cannot be written there: the service is refused, at
+ * MARK. */
+void sheet_program(struct sheet_service *service, const struct mark *mark, const char *path);
+
 /* A new service behind the others. It is called NAME as far as services here can be, with -2 and so on behind it where
  * there is one of that name already; where it is called otherwise a remark says so. */
 struct sheet_service *sheet_add(struct sheet *sheet, const char *name, const struct mark *mark);

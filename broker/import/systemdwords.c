@@ -159,7 +159,10 @@ void command_write_list(struct commands *commands) {
                 sheet_append(conv->out, "command", "-u");
                 sheet_append(conv->out, "command", unset.items[i]);
         }
-        sheet_append(conv->out, "command", command->words.items[first++]);
+        if (unset.count > 0)
+                sheet_append(conv->out, "command", sheet_dollars(conv->sheet, command->words.items[first++]));
+        else
+                sheet_program(conv->out, &command->entry->mark, command->words.items[first++]);
         if (command->has_argv0 && command->words.count > 1) {
                 AUTO(buf_deinit) struct buf text = BUF_NULL;
 

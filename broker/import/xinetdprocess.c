@@ -20,7 +20,7 @@ static void make_command(struct xinetd_job *job) {
         }
         if (server[0] != '/')
                 sheet_refuse(job->out, job_mark(job, "server"), "server = %s: an absolute path is needed", server);
-        sheet_append(job->out, "command", server);
+        sheet_program(job->out, job_mark(job, "server"), server);
         if (job->flags & XINETD_FLAG_NAMEINARGS) {
                 if (!word) {
                         sheet_refuse(job->out, job_mark(job, "flags"), "flags = NAMEINARGS: server_args is missing");
