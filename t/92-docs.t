@@ -4,44 +4,13 @@ use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
+use Pages qw(definitions_pass examples output pages slurp spew);
 use Test::More;
 
 my $build = $ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n";
 my $broker = "$build/broker/broker";
 my $activate = "$build/activate/activate";
 my $dir = tempdir(CLEANUP => 1);
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return;
-        local $/;
-        return scalar <$fh>;
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return $file;
-}
-
-# Runs a command; its stdout and stderr together, and its status.
-sub run {
-        my (@command) = @_;
-        my $pid = open(my $fh, '-|') // die "fork: $!";
-
-        if (!$pid) {
-                open STDERR, '>&', \*STDOUT or exit 126;
-                exec { $command[0] } @command or exit 127;
-        }
-        local $/;
-        my $text = <$fh> // '';
-        close $fh;
-        return ($text, $? >> 8);
-}
 
 sub has_program {
         my ($name) = @_;
@@ -81,7 +50,7 @@ for my $name (sort keys %page) {
         my $text = slurp($page{$name});
 
         ok(defined $text, "$page{$name} is there") or next;
-        my ($help, $status) = run($program{$name}, '--help');
+        my ($help, $status) = output($program{$name}, '--help');
         is($status, 0, "$name --help ends with 0");
         my @helped = helped_options($help);
         my @documented = grep { !$only_documented{$name}{$_} } documented_options($text);
@@ -96,7 +65,7 @@ for my $name (sort keys %page) {
 # Verbs.
 {
         my $text = slurp('docs/broker.8.scd') // '';
-        my ($help) = run($broker, '--help');
+        my ($help) = output($broker, '--help');
         my %seen = map { $_ => 1 } $help =~ /^(?:Usage:|\s+)\s*broker \[?(\w+)/mg;
 
         like($text, qr/^\*\Q$_\E\*/m, "the manual has the verb $_") for sort keys %seen;
@@ -108,15 +77,124 @@ for my $name (sort keys %page) {
 my $yaml_page = "$dir/broker.yaml.5.scd";
 like(slurp('docs/broker.yaml.5.scd.in') // '', qr/^\@KEYS\@$/m, 'broker.yaml.5.scd.in has the line @KEYS@');
 {
-        my ($out, $status) = run($^X, 'docs/make-yaml-page', $broker, 'docs/broker.yaml.5.scd.in', $yaml_page);
+        my ($out, $status) = output($^X, 'docs/make-yaml-page', $broker, 'docs/broker.yaml.5.scd.in', $yaml_page);
         my $text = (slurp($yaml_page) // '') =~ s/\\(.)/$1/gr;
 
         is($status, 0, 'make-yaml-page ends with 0') or diag($out);
-        my ($list) = run($broker, 'explain');
+        my ($list) = output($broker, 'explain');
         my @keys = $list =~ /^  (\w+)\s/mg;
         cmp_ok(scalar @keys, '>', 40, 'broker explain lists keys');
         my @missing = grep { $text !~ /^\*\Q$_\E\*/m } @keys;
         is_deeply(\@missing, [], 'every key of broker explain is in broker.yaml(5)');
+}
+
+# What `broker explain` says of a key, as a mapping.
+my %explained;
+sub explained {
+        my ($name) = @_;
+
+        return $explained{$name} //= do {
+                my ($text, $status) = output($broker, 'explain', $name);
+                { status => $status, text => $text, $text =~ /^  (Value|Default|Example): +(.*)$/mg };
+        };
+}
+
+# Services that have little more than what makes a key mean something: each a list of lines.
+my @bases = (
+        ['listen: 80', 'wait: no', 'command: /bin/cat'],
+        ['listen: 80', 'wait: yes', 'command: /bin/cat'],
+        ['listen: 80', 'wait: yes', 'command: /bin/cat', 'start: boot', 'ready: notify'],
+        ['listen: {address: 80, reuse_port: yes}', 'wait: yes', 'command: /bin/cat'],
+        ['listen: /run/x.sock', 'wait: no', 'command: /bin/cat'],
+        ['listen: 80', 'wait: no', 'proxy: 127.0.0.1:8080', 'command: /bin/cat'],
+        ['listen: 80', 'wait: no', 'handoff: pass', 'command: /bin/cat'],
+        ['listen: 80', 'wait: no', 'handoff: request', 'command: /bin/cat'],
+        ['listen: "udp:127.0.0.1:80"', 'wait: no', 'builtin: discard'],
+        ['listen: 80', 'wait: no'],
+        ['listen: [80, /run/x.sock]', 'wait: no', 'command: /bin/cat', 'proxy_protocol: accept', 'proxy_protocol_from: 10.0.0.0/8'],
+);
+my @addresses = ('80', '"udp:80"', '/run/x.sock', 'fifo:/run/x', 'mqueue:/x', 'special:/dev/null');
+
+# Keys whose line stands in a mapping below another one, on one line each.
+sub inside {
+        my ($key, @lines) = @_;
+
+        return ("$key:", map { "  $_" } @lines);
+}
+
+# All definitions in which the line LINE of the section PATH may stand.
+sub settings_of {
+        my ($path, $line) = @_;
+        my ($key) = $line =~ /^(\w+)/;
+        my @above = split /\./, $path;
+        my @service = inside('services', inside('web', @{ $bases[1] }));
+        my @extra = $path eq 'services.NAME.env_file.' && $key ne 'path' ? 'path: /nonexistent' : ();
+
+        return map { join "\n", @$_, '' } [$line, $key eq 'services' ? () : @service] if !@above;
+        if ($above[0] eq 'broker') {
+                my @lines = $line;
+                @lines = inside($_, @lines) for reverse @above;
+                return join "\n", @lines, @service, '';
+        }
+        my @lists = ([$line]);
+        if (($above[2] // '') eq 'listen') {
+                @lists = map { my $address = $_; ["address: $address", $key eq 'address' ? () : $line] } @addresses;
+                @lists = (['address: 80', inside($above[3], $line)]) if $above[3];
+                @lists = ([$line]) if $key eq 'address';
+        }
+        @lists = map { [inside($above[2], @extra, @$_)] } @lists if $above[2];
+        my @found;
+        for my $base (($above[2] // '') eq 'listen' ? @bases[1, 0] : @bases) {
+                for my $list (@lists) {
+                        my ($own) = $list->[0] =~ /^(\w+)/;
+                        push @found, join "\n", inside('services', inside('web', @$list, grep { !/^\Q$own\E:/ } @$base)), '';
+                }
+        }
+        return @found;
+}
+
+# Every key is explained: type, default, and an example that is right in some definition.
+{
+        my ($list) = output($broker, 'explain');
+        my (@bare, @wrong, $path);
+        my $count = 0;
+
+        for my $line (split /\n/, $list) {
+                $path = $line =~ /^(\S+\.)/ ? $1 : '' if $line =~ /^\S/;
+                my ($key) = $line =~ /^  (\w+)\s/ or next;
+                my $told = explained("$path$key");
+                my $example = $told->{Example} // '';
+
+                push @bare, "$path$key: $told->{text}"
+                        if $told->{status} != 0 || grep { ($told->{$_} // '') eq '' } qw(Value Default Example);
+                $count++;
+                next if $example =~ /^\Q$key\E: / && grep {
+                        !defined Pages::wrong($broker, spew("$dir/example.yaml", $_))
+                } settings_of($path, $example);
+                push @wrong, "$path: $example";
+        }
+        cmp_ok($count, '>', 100, 'broker explain has the keys of all sections');
+        is_deeply(\@bare, [], 'every key has a type, a default and an example');
+        is_deeply(\@wrong, [], 'the example of every key is one');
+}
+
+# The defaults that it names are those in force, be it with one `wait` or the other. Some are texts that say whose choice it
+# is; these are not in `broker show`.
+for my $base (@bases) {
+        my ($out, $status) = output($broker, 'show', '-c',
+                spew("$dir/example.yaml", join "\n", inside('services', inside('web', @$base)), ''));
+        my %given = map { /^(\w+): (.*)/ ? ($1 => $2) : () } @$base;
+        my @wrong;
+
+        next if $status != 0;
+        while ($out =~ /^    (\w+): (.*)$/mg) {
+                my ($key, $value) = ($1, $2);
+                my $default = explained("services.NAME.$key")->{Default};
+                ($default) = $default =~ /(\w+) with `wait: $given{wait}`/ if $default =~ / with `wait: /;
+                push @wrong, "$key: $value is in force, $default in broker explain"
+                        if !exists $given{$key} && $default ne $value;
+        }
+        is_deeply(\@wrong, [], 'the defaults in force are those of broker explain: ' . join ', ', @$base);
 }
 
 # Manuals. scdoc itself writes paragraph macros that mandoc finds superfluous; that is not ours to mend.
@@ -125,43 +203,22 @@ for my $file ('docs/broker.8.scd', 'docs/broker-bus.5.scd', 'docs/activate.1.scd
 
         SKIP: {
                 skip 'scdoc is not installed', 2 unless has_program('scdoc');
-                my ($page, $status) = run('sh', '-c', 'exec scdoc < "$1"', 'sh', $file);
+                my ($page, $status) = output('sh', '-c', 'exec scdoc < "$1"', 'sh', $file);
                 is($status, 0, "scdoc takes $name") or diag($page);
                 skip 'there is no page', 1 if $status != 0;
                 skip 'mandoc is not installed', 1 unless has_program('mandoc');
-                my ($lint) = run('mandoc', '-T', 'lint', '-W', 'warning', spew("$dir/$name", $page));
+                my ($lint) = output('mandoc', '-T', 'lint', '-W', 'warning', spew("$dir/$name", $page));
                 my @lines = grep { !/skipping paragraph macro/ } split /\n/, $lint;
                 is_deeply(\@lines, [], "mandoc finds nothing wrong with $name");
         }
 }
 
-# Every example that is a definition file must be one. Users, groups and files that this machine lacks are not its fault.
-sub check_definitions {
-        my ($file, $where) = @_;
-        my ($text, $status) = run($broker, 'check', '-c', $file);
-        my @wrong = grep {
-                /^\S+:\d+:\d+: / && !/: warning: /
-                        && !/there is no (user|group) '/
-                        && !/only root can run programs/
-                        && !/(env_file|working_dir).*(No such file|does not exist)/
-        } split /\n/, $text;
-
-        ok($status == 0 || ($status == 78 && !@wrong), "$where passes broker check") or diag($text);
-        return;
+# Every example that is a definition file must be one. Fragments, and what is no YAML, are for 95-examples.t.
+for my $file (pages()) {
+        definitions_pass($broker, spew("$dir/example.yaml", $_->{text}), "the example at $_->{where}")
+                for grep { $_->{text} =~ /^services:/m && $_->{language} =~ /^(?:yaml)?$/ } examples($file);
 }
-
-for my $file ('README.md', 'CONTRIBUTING.md', sort glob 'docs/*.md docs/*.scd docs/*.scd.in') {
-        my $text = slurp($file) // '';
-        my $n = 0; # of those that are definitions
-
-        while ($text =~ /^```(\w*)\n(.*?)^```$/msg) {
-                my ($language, $block) = ($1, $2);
-                next unless $block =~ /^services:/m && ($language eq '' || $language eq 'yaml');
-                $n++;
-                check_definitions(spew("$dir/example.yaml", $block), "example $n of $file");
-        }
-}
-check_definitions($_, $_) for sort glob 'units/*.yaml examples/*/broker.yaml examples/demo/*.yaml';
+definitions_pass($broker, $_, $_) for sort glob 'units/*.yaml examples/*/broker.yaml examples/demo/*.yaml';
 
 # Links between the documents.
 for my $file ('README.md', 'CONTRIBUTING.md', sort glob 'docs/*.md') {
@@ -174,6 +231,6 @@ for my $file ('README.md', 'CONTRIBUTING.md', sort glob 'docs/*.md') {
 
 like(slurp('NEWS.md') // '', qr/^## \Q$1\E\b/m, 'NEWS.md has the version of meson.build')
         if (slurp('meson.build') // '') =~ /version: '([\d.]+)',/;
-like((run($broker, '--version'))[0], qr/^sockbroker [\d.]+\n\z/, 'broker --version');
+like((output($broker, '--version'))[0], qr/^sockbroker [\d.]+\n\z/, 'broker --version');
 
 done_testing;
