@@ -78,14 +78,16 @@ sub commands {
         return map { s/^\$ //r =~ s/\s+#\s.*//r } grep { /\S/ } split /\n/, $text;
 }
 
-# What `broker check` holds against definitions. Users, groups and files that this machine lacks are not their fault.
+# What `broker check` holds against definitions. Users, groups and files that this machine lacks are not their fault, nor are
+# rights that who runs this lacks.
 sub wrong {
         my ($broker, $file) = @_;
         my ($text, $status) = output($broker, 'check', '-c', $file);
         my @wrong = grep {
                 /^\S+:\d+:\d+: / && !/: warning: /
                         && !/there is no (user|group) '/
-                        && !/only root can run programs/
+                        && !/only root can\b/
+                        && !/the broker itself does not have|which it does not have itself|without SYS_CHROOT/
                         && !/(env_file|working_dir).*(No such file|does not exist)/
         } split /\n/, $text;
 
