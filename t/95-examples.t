@@ -121,6 +121,28 @@ sub stand_in {
         return;
 }
 
+# What the page may say of a command, behind it or above the example, and the options that it is true with: these are tried.
+my @claims = (
+        [qr/LISTEN_FDS|systemd's socket activation/, sub { $_[0]{wait} && !$_[0]{inetd} }],
+        [qr/first (?:traffic|datagram)/, sub { $_[0]{wait} && !$_[0]{now} }],
+        [qr/the same at once/, sub { $_[0]{wait} && $_[0]{now} }],
+        [qr/one connection,/, sub { !$_[0]{wait} }],
+        [qr/per connection|\bas its own process/, sub { $_[0]{accept} && !$_[0]{workers} }],
+        [qr/two processes/, sub { $_[0]{spare} == 2 }],
+        [qr/four (?:workers|processes)/, sub { $_[0]{workers} == 4 }],
+        [qr/out of a queue/, sub { $_[0]{pass} }],
+        [qr/answer lines|many requests/, sub { $_[0]{request} }],
+        [qr/two sockets/, sub { @{ $_[0]{listen} } == 2 }],
+        [qr/as somebody else/, sub { defined $_[0]{user} }],
+);
+
+sub check_claims {
+        my ($where, $option, $said) = @_;
+
+        ok($_->[1]->($option), "$where: so it does what is said: $said") for grep { $said =~ $_->[0] } @claims;
+        return;
+}
+
 # The words of a command line as they are run here: ports that the kernel chooses, this user, this directory.
 sub local_words {
         my ($dir, @words) = @_;
@@ -234,7 +256,7 @@ END
 }
 
 sub run_activate {
-        my ($where, $command) = @_;
+        my ($where, $command, $said) = @_;
         my $dir = world();
         my @words = shellwords($command);
         my $wrapped = $words[0] eq 'wrapper' ? shift @words : '';
@@ -242,6 +264,7 @@ sub run_activate {
         my $running = defined $option->{claim} ? running_broker('on-demand') : undef;
         my $inherits = !@{ $option->{listen} } && !$running;
 
+        check_claims($where, $option, $said);
         stand_in($dir, $program[0], $option);
         @words = local_words($dir, @words);
         # Its sockets are those of whoever starts the wrapper.
@@ -316,7 +339,8 @@ sub run_commands {
                 my ($program) = $command =~ /^(\w+)/;
 
                 if ($program eq 'activate' || $program eq 'wrapper') {
-                        run_activate($example->{where}, $command);
+                        my ($said) = $example->{text} =~ /^\Q$command\E\s+#\s+(.*)$/m;
+                        run_activate($example->{where}, $command, $said // $example->{lead});
                         next;
                 }
                 if (!has_program($program) && $program ne 'broker') {
@@ -421,17 +445,23 @@ sub compile {
         return;
 }
 
-# Lines of inetd.conf, and the definitions that follow them: an import says the same.
-sub import_inetd {
+# What another program reads, and the definitions that follow it: an import says the same. Units have their names above them.
+sub import_example {
         my ($example, $next) = @_;
         my $dir = world();
-        my ($text, $status) = output($broker, 'import', 'inetd', spew("$dir/inetd.conf", $example->{text}));
-        my @shown = map { [output($broker, 'show', '-c', $_)] }
+        my %part = $example->{text} =~ /^# (\S+\.\w+)\n(.*?)(?=^# \S+\.\w+\n|\z)/msg;
+        my @files = map { spew("$dir/$_", $part{$_}) } sort keys %part;
+
+        @files = spew("$dir/imported", $example->{text}) if !@files;
+        my ($text) = output($broker, 'import', $example->{language}, grep { !/\.service$/ } @files);
+        my @shown = map { (output($broker, 'show', '-c', $_))[0] }
                 spew("$dir/imported.yaml", $text), spew("$dir/page.yaml", $next->{text});
+        # In the order of their names: that of the files need not be the page's.
+        my @services = map { join '', sort split /^(?=  \w)/m, $_ } @shown;
 
         SKIP: {
-                skip "$example->{where}: $me cannot run programs as other users", 1 if $shown[0][0] =~ /only root can run/;
-                is($shown[0][0], $shown[1][0], "$example->{where}: becomes what $next->{where} says");
+                skip "$example->{where}: $me cannot run programs as other users", 1 if "@shown" =~ /only root can/;
+                is($services[0], $services[1], "$example->{where}: becomes what $next->{where} says");
         }
         return;
 }
@@ -474,7 +504,7 @@ my @kinds = (
         [sub { $_[0]{text} =~ /^services:/m && $_[0]{language} =~ /^(?:yaml)?$/ }, undef],
         [sub { $_[0]{file} eq $guide && $_[0]{language} =~ /^(?:console|python)$/ }, undef],
         [sub { $_[0]{language} eq 'dockerfile' || $_[0]{text} =~ /^ENTRYPOINT/ }, \&check_containerfile],
-        [sub { $_[0]{language} eq 'inetd' }, \&import_inetd],
+        [sub { $_[0]{language} =~ /^(?:inetd|systemd|xinetd)$/ }, \&import_example],
         [sub { $_[0]{language} eq 'perl' }, \&run_script],
         [sub { $_[0]{file} =~ /\.3\.scd$/ }, \&compile],
         [sub { $_[0]{text} =~ /^(?:\d{4}-\d\d-\d\dT|\{"time":)/ }, \&compare_log],

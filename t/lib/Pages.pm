@@ -43,15 +43,16 @@ sub output {
 
 sub pages { return ('README.md', 'CONTRIBUTING.md', sort glob 'docs/*.md docs/*.scd docs/*.scd.in') }
 
-# Fenced blocks, in .md files also paragraphs that are indented by four blanks: file, line, language, text. In a manual a
-# backslash is written twice; one alone, which a reader would not see, stays visible here as two question marks.
+# Fenced blocks, in .md files also paragraphs that are indented by four blanks: file, line, language, text, and the line
+# above it. In a manual a backslash is written twice; one alone, which a reader would not see, stays visible here as two
+# question marks.
 sub examples {
         my ($file) = @_;
         my @lines = split /^/, slurp($file) // die "$file: $!\n";
         my @found;
 
         for (my $i = 0; $i < @lines; $i++) {
-                my %example = (file => $file, line => $i + 1, language => '', text => '');
+                my %example = (file => $file, line => $i + 1, language => '', text => '', lead => $i > 1 ? $lines[$i - 2] =~ s/\n//r : '');
 
                 if ($lines[$i] =~ /^\s*```(\w*)$/) {
                         $example{language} = $1;
