@@ -122,41 +122,58 @@ sub inside {
         return ("$key:", map { "  $_" } @lines);
 }
 
-# All definitions in which the line LINE of the section PATH may stand.
-sub settings_of {
+# All services, as lists of lines, in which the line LINE of the section PATH below services.NAME may stand.
+sub services_with {
         my ($path, $line) = @_;
         my ($key) = $line =~ /^(\w+)/;
-        my @above = split /\./, $path;
-        my @service = inside('services', inside('web', @{ $bases[1] }));
-        my @extra = $path eq 'services.NAME.env_file.' && $key ne 'path' ? 'path: /nonexistent' : ();
-
-        return map { join "\n", @$_, '' } [$line, $key eq 'services' ? () : @service] if !@above;
-        if ($above[0] eq 'broker') {
-                my @lines = $line;
-                @lines = inside($_, @lines) for reverse @above;
-                return join "\n", @lines, @service, '';
-        }
+        my (undef, undef, @above) = split /\./, $path;
         my @lists = ([$line]);
-        if (($above[2] // '') eq 'listen') {
-                @lists = map { my $address = $_; ["address: $address", $key eq 'address' ? () : $line] } @addresses;
-                @lists = (['address: 80', inside($above[3], $line)]) if $above[3];
-                @lists = ([$line]) if $key eq 'address';
+
+        if (@above && $above[0] eq 'listen') {
+                @lists = map { ["address: $_", $line] } @addresses if $key ne 'address';
+                @lists = ['address: 80', inside($above[1], $line)] if @above > 1;
+        } elsif ($path eq 'services.NAME.env_file.' && $key ne 'path') {
+                unshift @{ $lists[0] }, 'path: /nonexistent';
         }
-        @lists = map { [inside($above[2], @extra, @$_)] } @lists if $above[2];
-        my @found;
-        for my $base (($above[2] // '') eq 'listen' ? @bases[1, 0] : @bases) {
-                for my $list (@lists) {
-                        my ($own) = $list->[0] =~ /^(\w+)/;
-                        push @found, join "\n", inside('services', inside('web', @$list, grep { !/^\Q$own\E:/ } @$base)), '';
-                }
+        @lists = map { [inside($above[0], @$_)] } @lists if @above;
+        return map {
+                my $list = $_;
+                my ($own) = $list->[0] =~ /^(\w+)/;
+                map { [@$list, grep { !/^\Q$own\E:/ } @$_] } @above && $above[0] eq 'listen' ? @bases[0, 1] : @bases;
+        } @lists;
+}
+
+# Of services, numbered, those that are not right. That they share addresses, or are `main`, is no matter.
+sub bad_services {
+        my (@services) = @_;
+        my @lines = map { inside("c$_", @{ $services[$_] }) } 0 .. $#services;
+        my %bad;
+
+        for my $line (Pages::complaints($broker, spew("$dir/example.yaml", join "\n", inside('services', @lines), ''))) {
+                next if $line =~ /is taken already by services\.|is main already/;
+                $line =~ /^\S+ services\.c(\d+)\b/ ? ($bad{$1} = 1) : die "a file of examples is no file: $line\n";
         }
-        return @found;
+        return \%bad;
+}
+
+# Of labels with lists of services, those labels of which no service is right. Many of them are one file, but not more than
+# have a message each: broker check shows the first thousand.
+sub labels_without {
+        my (%services) = @_;
+        my @all = map { my $label = $_; map { [$label, $_] } @{ $services{$label} } } sort keys %services;
+        my %right;
+
+        while (my @some = splice @all, 0, 200) {
+                my $bad = bad_services(map { $_->[1] } @some);
+                $right{ $some[$_][0] } = 1 for grep { !$bad->{$_} } 0 .. $#some;
+        }
+        return grep { !$right{$_} } sort keys %services;
 }
 
 # Every key is explained: type, default, and an example that is right in some definition.
 {
         my ($list) = output($broker, 'explain');
-        my (@bare, @wrong, $path);
+        my (@bare, @wrong, %services, $path);
         my $count = 0;
 
         for my $line (split /\n/, $list) {
@@ -164,18 +181,42 @@ sub settings_of {
                 my ($key) = $line =~ /^  (\w+)\s/ or next;
                 my $told = explained("$path$key");
                 my $example = $told->{Example} // '';
+                my @lines = $example;
 
                 push @bare, "$path$key: $told->{text}"
                         if $told->{status} != 0 || grep { ($told->{$_} // '') eq '' } qw(Value Default Example);
+                push @wrong, "$path: $example" if $example !~ /^\Q$key\E: /;
                 $count++;
-                next if $example =~ /^\Q$key\E: / && grep {
-                        !defined Pages::wrong($broker, spew("$dir/example.yaml", $_))
-                } settings_of($path, $example);
-                push @wrong, "$path: $example";
+                if ($path =~ /^services\./) {
+                        $services{"$path: $example"} = [services_with($path, $example)];
+                        next;
+                }
+                @lines = inside($_, @lines) for reverse split /\./, $path;
+                push @lines, inside('services', inside('web', @{ $bases[1] })) if $key ne 'services';
+                push @wrong, Pages::complaints($broker, spew("$dir/example.yaml", join "\n", @lines, ''));
         }
         cmp_ok($count, '>', 100, 'broker explain has the keys of all sections');
-        is_deeply(\@bare, [], 'every key has a type, a default and an example');
-        is_deeply(\@wrong, [], 'the example of every key is one');
+        is(join("\n", @bare), '', 'every key has a type, a default and an example');
+        is(join("\n", @wrong, labels_without(%services)), '', 'the example of every key is one');
+}
+
+# So is what tables of the pages have in their last column, where it has a key and all of its value,
+# and not a word or letter that stands for one, nor the name of a host, for which a name server would be asked.
+{
+        my %keys = map { $_ => 1 } (output($broker, 'explain'))[0] =~ /^  (\w+)\s/mg;
+        my %services;
+
+        for my $file (grep { /\.md$/ } pages()) {
+                my $cells = join "\n", (slurp($file) // '') =~ /^\|.*\|(.*)\|$/mg;
+                for my $line ($cells =~ /`(\w+: [^`…]+)`/g) {
+                        my ($key, $value) = $line =~ /^(\w+): (.*)/;
+                        next if !$keys{$key} || $key eq 'broker';
+                        next if $value =~ /\b(?:n|HOST|IP|NAME|NUM|PORT)\b|\bname:|example\.org|^\{[\w, ]+\}$/;
+                        $services{$line} = [map { services_with($_, $line) } 'services.NAME.', 'services.NAME.listen.'];
+                }
+        }
+        cmp_ok(scalar keys %services, '>', 50, 'tables have definitions');
+        is(join("\n", labels_without(%services)), '', 'those are right');
 }
 
 # The defaults that it names are those in force, be it with one `wait` or the other. Some are texts that say whose choice it
