@@ -94,7 +94,7 @@ void options_print_help(void) {
              "      --watch[=TIME] status: show it again every 2 seconds, or every TIME\n"
              "      --strict       import: a warning makes it fail\n"
              "      --services=FILE import: names of ports, in the form of services(5), beside the machine's own\n"
-             "      --timeout=TIME wait that long for an answer\n"
+             "      --timeout=TIME wait that long for an answer (default: 25s for status, no limit for orders)\n"
              "  -h, --help         print this\n"
              "  -V, --version      print the version\n"
              "\n"
