@@ -31,6 +31,17 @@ static void set_count(struct xinetd_job *job, const char *name, const char *valu
                              value);
 }
 
+/* IPv4 is written with four parts. */
+static bool listens_to_ipv6(struct xinetd_job *job) {
+        const struct sheet_node *listen = sheet_find(job->out, "listen"), *address = listen;
+
+        for (const struct sheet_node *child = listen && listen->kind == SHEET_MAP ? listen->first : NULL; child;
+             child = child->next)
+                if (strcmp(child->key, "address") == 0)
+                        address = child;
+        return address && address->text && (!strchr(address->text, '.') || strchr(address->text, '['));
+}
+
 static void make_instances(struct xinetd_job *job) {
         const char *instances = job_value(job, "instances"), *per_source = job_value(job, "per_source");
 
@@ -38,8 +49,11 @@ static void make_instances(struct xinetd_job *job) {
                 sheet_raw(job->out, "instances", "unlimited");
         else
                 set_count(job, "instances", instances);
-        if (per_source && strcasecmp(per_source, "UNLIMITED") != 0)
-                set_count(job, "per_source", per_source);
+        if (!per_source || strcasecmp(per_source, "UNLIMITED") == 0)
+                return;
+        set_count(job, "per_source", per_source);
+        if (listens_to_ipv6(job)) /* xinetd counts addresses, the broker networks of 64 bits */
+                node_raw(node_key(sheet_key(job->out, "source_prefix"), "ipv6"), "128");
 }
 
 static void make_cps(struct xinetd_job *job) {
