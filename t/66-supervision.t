@@ -206,4 +206,5 @@ is($plain2->('say STATUS=calm'), 'ok', 'and its service goes on');
 my $noise = grep { ($_->{message} // '') =~ /ignored/ } @{ $u->{log} };
 cmp_ok($noise, '<', 100, 'without filling the log');
 
+$u->stop;
 done_testing;

@@ -40,12 +40,15 @@ def become_daemon():
 
 def become_heir():
     r, w = os.pipe()
+    alive_r, alive_w = os.pipe()
     if os.fork() == 0:
         pid = os.fork()
         if pid == 0:
             return True
         os.write(w, b'%8d' % pid)
-        signal.pause()
+        os.close(alive_w)
+        os.read(alive_r, 1)
+        os._exit(0)
     pid = int(os.read(r, 8))
     with open(sys.argv[1] + '.go') as f:
         f.read()
