@@ -123,7 +123,7 @@ part 'what a server leaves behind' => sub {
         my ($major, $minor) = (POSIX::uname())[2] =~ /^(\d+)\.(\d+)/;
         skip_part('the kernel cannot signal a group by its descriptor') if $major < 6 || $major == 6 && $minor < 9;
         my $t = new_broker(<<'Y');
-srv: {listen: "%DIR%/srv.sock", wait: yes, stop_grace_period: 1500ms, command: [sh, -c, "(trap '' TERM; echo started >&2; exec sleep 1000) & echo $! >%DIR%/left; wait"]}
+srv: {listen: "%DIR%/srv.sock", wait: yes, stop_grace_period: 1500ms, command: [sh, -c, "(trap '' TERM; until [ -s %DIR%/left ]; do :; done; echo started >&2; exec sleep 1000) & echo $! >%DIR%/left; wait"]}
 Y
         my $client = $t->connect('srv');
 
