@@ -86,7 +86,8 @@ static bool sink_is_writable(int timeout_ms) {
         return poll(&p, 1, timeout_ms) > 0;
 }
 
-size_t log_flush(void) {
+/* Writes what is waiting, as far as it is taken; returns what is left. */
+static size_t write_waiting(void) {
         ssize_t n;
 
         while (sink.sent < sink.waiting.size) {
@@ -221,6 +222,17 @@ static void sink_add_dropped(void) {
         sink_add(LOG_LEVEL_WARNING, lines_are_missing, LOG_FIELDS(LOG_INTEGER("lines", (int64_t)n)));
 }
 
+size_t log_flush(void) {
+        size_t left = write_waiting();
+
+        /* A reader who has taken all there was is told now what he has missed, not when something happens next. */
+        if (left == 0 && sink.dropped > 0 && !sink.settings.send[sink.settings.format]) {
+                sink_add_dropped();
+                left = write_waiting();
+        }
+        return left;
+}
+
 /* Hands a line to the sink of the format, where it has one. False: the line is to be text. */
 static bool sink_send(enum log_level level, const char *message, const struct log_field *fields) {
         log_send_fn *send = sink.settings.send[sink.settings.format];
@@ -269,19 +281,14 @@ void log_finish(usec_t patience, usec_t timeout) {
         usec_t now = clock_monotonic(), deadline = now + timeout, until = now + patience;
         size_t left, before = SIZE_MAX;
 
-        while ((left = log_flush()) > 0 || sink.dropped > 0) {
+        while ((left = log_flush()) > 0) {
                 now = clock_monotonic();
                 if (left < before)
                         until = now + patience;
                 before = left;
                 if (now >= MIN_OF(until, deadline))
                         break;
-                if (left > 0)
-                        sink_is_writable(10);
-                else if (sink.settings.send[sink.settings.format])
-                        break;
-                else
-                        sink_add_dropped();
+                sink_is_writable(10);
         }
 }
 

@@ -1,4 +1,4 @@
-/* What a sink has no room for is counted and told by the next line; the last words wait for a reader who reads. */
+/* What a sink has no room for is counted, and told once there is room; the last words wait for a reader who reads. */
 #include "unit.h"
 
 #include "base/clock.h"
@@ -83,6 +83,45 @@ static void test_fallback(void **state UNUSED) {
         assert_null(strstr(text, " lost"));
 }
 
+/* Everything that is in FD now, of which the last SIZE bytes stay in TEXT, ended. */
+static void drain(int fd, char *text, size_t size) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        size_t have = 0;
+        ssize_t n;
+
+        while (poll(&p, 1, 0) > 0 && (n = read(fd, text + have, size - 1 - have)) > 0) {
+                have += (size_t)n;
+                if (have > size / 2) {
+                        memmove(text, text + have - size / 2, size / 2);
+                        have = size / 2;
+                }
+        }
+        text[have] = '\0';
+}
+
+/* Nothing happens after what was lost: it is told when there is room all the same. */
+static void test_told_without_a_next_line(void **state UNUSED) {
+        static char text[65536];
+        char line[1001];
+        int saved, fd = catch_stderr(&saved);
+        size_t left;
+
+        memset(line, 'x', sizeof(line));
+        line[sizeof(line) - 1] = '\0';
+        use_sink(NULL, true);
+        for (int i = 0; i < 1000; i++)
+                log_info("%s", line);
+        do {
+                left = log_flush();
+                drain(fd, text, sizeof(text));
+        } while (left > 0);
+        assert_int_equal(log_flush(), 0);
+        dup2(saved, STDERR_FILENO);
+        close(saved);
+        close(fd);
+        assert_non_null(strstr(text, " warning the log's reader was too slow, lines are missing here lines="));
+}
+
 /* Reads what there is, and then nothing for a while; all in all longer than the patience of the other. */
 static void read_slowly(int fd, int report) {
         static char data[65536];
@@ -153,6 +192,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_lost_lines),
                 cmocka_unit_test(test_fallback),
+                cmocka_unit_test(test_told_without_a_next_line),
                 cmocka_unit_test(test_last_words),
                 cmocka_unit_test(test_impatience),
         };
