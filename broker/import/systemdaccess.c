@@ -1,49 +1,34 @@
 /* IPAddressAllow= and IPAddressDeny= of a socket unit: who may connect. systemd serves who is in the first list,
- * refuses who is in the second, and serves everybody else; here the most specific network decides. */
+ * refuses who is in the second, and serves everybody else; here the most specific network decides. Both say the same
+ * once no network is denied that lies in one that is allowed. */
+#include "base/number.h"
 #include "import/systemd.h"
 #include "import/unitword.h"
+#include "net/prefix.h"
 
 #include <arpa/inet.h>
-#include <sys/socket.h>
+#include <string.h>
 
 struct network {
-        int family;
-        unsigned char bytes[16];
-        unsigned length;
+        struct prefix prefix;
+        struct network *next;
 };
 
 /* ADDRESS or ADDRESS/LENGTH; bits beyond the length do not count. */
-static bool read_network(const char *text, struct network *ret) {
-        char address[64];
+static bool read_network(const char *text, struct prefix *ret) {
+        AUTO(buf_deinit) struct buf address = BUF_NULL;
         size_t size = strcspn(text, "/");
-        unsigned bits;
-        char *end;
+        int64_t bits;
 
-        if (size >= sizeof(address))
+        buf_add(&address, text, size);
+        *ret = (struct prefix){.family = strchr(buf_text(&address), ':') ? AF_INET6 : AF_INET};
+        bits = prefix_bits_max(ret->family);
+        ret->bits = (uint8_t)bits;
+        if (inet_pton(ret->family, buf_text(&address), ret->address) != 1 ||
+            (text[size] && number_parse(text + size + 1, 0, bits, &bits) < 0))
                 return false;
-        memcpy(address, text, size);
-        address[size] = '\0';
-        *ret = (struct network){.family = strchr(address, ':') ? AF_INET6 : AF_INET};
-        if (inet_pton(ret->family, address, ret->bytes) != 1)
-                return false;
-        bits = ret->family == AF_INET ? 32 : 128;
-        ret->length = text[size] ? (unsigned)strtoul(text + size + 1, &end, 10) : bits;
-        if (text[size] && (end == text + size + 1 || *end || ret->length > bits))
-                return false;
-        for (unsigned bit = ret->length; bit < bits; bit++)
-                ret->bytes[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
+        prefix_mask(ret, (unsigned)bits);
         return true;
-}
-
-static void append_network(struct conversion *conv, const char *key, const struct network *network) {
-        char address[INET6_ADDRSTRLEN];
-        unsigned bits = network->family == AF_INET ? 32 : 128;
-
-        inet_ntop(network->family, network->bytes, address, sizeof(address));
-        if (network->length == bits)
-                sheet_append(conv->out, key, address);
-        else
-                sheet_append(conv->out, key, sheet_printf(conv->sheet, "%s/%u", address, network->length));
 }
 
 /* What a word stands for; the word itself where it is an address. */
@@ -59,10 +44,27 @@ static const char *expand_word(const char *word) {
         return word;
 }
 
-/* Appends the networks of all lines of NAME to KEY, where there is a KEY. Returns whether they hold everybody. */
-static bool convert_list(struct conversion *conv, const struct effective *socket, const char *name, const char *key) {
+static bool is_in(const struct prefix *inner, const struct prefix *outer) {
+        struct prefix wider = *inner;
+
+        if (inner->family != outer->family || inner->bits < outer->bits)
+                return false;
+        prefix_mask(&wider, outer->bits);
+        return prefix_equal(&wider, outer);
+}
+
+static bool is_in_any(const struct prefix *prefix, const struct network *networks) {
+        for (; networks; networks = networks->next)
+                if (is_in(prefix, &networks->prefix))
+                        return true;
+        return false;
+}
+
+/* The networks of all lines of NAME, in their order. What is none is noted. */
+static struct network *read_list(struct conversion *conv, const struct effective *socket, const char *name,
+                                 const char *key) {
         AUTO(buf_deinit) struct buf word = BUF_NULL, one = BUF_NULL;
-        bool everybody[2] = {false, false};
+        struct network *first = NULL, **end = &first;
         const struct unit_entry *entry;
 
         for (size_t i = 0; (entry = systemd_next(socket, name, &i));) {
@@ -72,20 +74,67 @@ static bool convert_list(struct conversion *conv, const struct effective *socket
                         const char *networks = expand_word(buf_text(&word));
 
                         while (unitword_next(&networks, &one) < UNITWORD_END) {
-                                struct network network;
+                                struct prefix prefix;
 
-                                if (!read_network(buf_text(&one), &network)) {
-                                        if (key)
-                                                systemd_note(conv, key, entry, "'%s' is not a network", buf_text(&one));
+                                if (!read_network(buf_text(&one), &prefix)) {
+                                        systemd_note(conv, key, entry, "'%s' is not a network", buf_text(&one));
                                         continue;
                                 }
-                                everybody[network.family == AF_INET6] |= network.length == 0;
-                                if (key)
-                                        append_network(conv, key, &network);
+                                *end = sheet_alloc(conv->sheet, sizeof(**end));
+                                if (!*end)
+                                        return first;
+                                (*end)->prefix = prefix;
+                                end = &(*end)->next;
                         }
                 }
         }
-        return everybody[0] && everybody[1];
+        return first;
+}
+
+static void append(struct conversion *conv, const char *key, const struct prefix *prefix) {
+        AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+        prefix_format(prefix, &text);
+        sheet_append(conv->out, key, buf_text(&text));
+}
+
+static void write_only_from(struct conversion *conv, const struct network *allowed) {
+        for (; allowed; allowed = allowed->next)
+                append(conv, "only_from", &allowed->prefix);
+}
+
+/* Takes out of DENIED what lies in a network that is allowed, and so is not. */
+static struct network *leave_out_allowed(struct conversion *conv, struct network *denied,
+                                         const struct network *allowed) {
+        for (struct network **p = &denied; *p;) {
+                AUTO(buf_deinit) struct buf text = BUF_NULL;
+
+                if (!is_in_any(&(*p)->prefix, allowed)) {
+                        p = &(*p)->next;
+                        continue;
+                }
+                prefix_format(&(*p)->prefix, &text);
+                sheet_remark(conv->out, "no_access", "IPAddressDeny= has %s, which IPAddressAllow= allows",
+                             buf_text(&text));
+                *p = (*p)->next;
+        }
+        return denied;
+}
+
+/* Everybody but those denied, of whom some are allowed. */
+static void write_both(struct conversion *conv, const struct network *allowed, const struct network *denied) {
+        static const struct prefix everybody[] = {{.family = AF_INET}, {.family = AF_INET6}};
+        bool exceptions = false;
+
+        for (const struct network *network = allowed; network; network = network->next)
+                exceptions |= is_in_any(&network->prefix, denied);
+        for (; denied; denied = denied->next)
+                append(conv, "no_access", &denied->prefix);
+        if (!exceptions)
+                return;
+        for (size_t i = 0; i < LENGTH_OF(everybody); i++)
+                append(conv, "only_from", &everybody[i]);
+        write_only_from(conv, allowed);
 }
 
 /* Whether any client of the socket unit has an IP address. */
@@ -106,6 +155,7 @@ void systemd_convert_access(struct conversion *conv, const struct effective *soc
         const struct unit_entry *allow = systemd_last(socket, "IPAddressAllow");
         const struct unit_entry *deny = systemd_last(socket, "IPAddressDeny");
         const char *const names[] = {"IPAddressAllow", "IPAddressDeny"};
+        struct network *allowed, *denied;
         const struct unit_entry *entry;
 
         if (!conv->accept) {
@@ -129,21 +179,16 @@ void systemd_convert_access(struct conversion *conv, const struct effective *soc
                         systemd_note(conv, "only_from", entry, "nobody is denied, so it means nothing");
                 return;
         }
-        if (convert_list(conv, socket, "IPAddressDeny", NULL) && allow) {
-                convert_list(conv, socket, "IPAddressAllow", "only_from");
+        denied = read_list(conv, socket, "IPAddressDeny", "no_access");
+        allowed = read_list(conv, socket, "IPAddressAllow", "only_from");
+        if (allow && is_in_any(&(struct prefix){.family = AF_INET}, denied) &&
+            is_in_any(&(struct prefix){.family = AF_INET6}, denied)) {
                 for (size_t i = 0; (entry = systemd_next(socket, names[1], &i));)
                         sheet_remark(conv->out, "only_from", "IPAddressDeny=%s", entry->value);
-                if (!sheet_has(conv->out, "only_from"))
+                write_only_from(conv, allowed);
+                if (!allowed)
                         sheet_refuse(conv->out, &allow->mark, "IPAddressAllow=%s: nobody could connect", allow->value);
-                return;
+        } else {
+                write_both(conv, allowed, leave_out_allowed(conv, denied, allowed));
         }
-        convert_list(conv, socket, "IPAddressDeny", "no_access");
-        if (!allow)
-                return;
-        sheet_append(conv->out, "only_from", "0.0.0.0/0");
-        sheet_append(conv->out, "only_from", "::/0");
-        convert_list(conv, socket, "IPAddressAllow", "only_from");
-        systemd_note(
-                conv, "only_from", allow,
-                "a network that is allowed there although it is in one that is denied has to be smaller than that one");
 }
