@@ -1,29 +1,14 @@
 /* Where a service of an inetd.conf listens. */
 #include "base/number.h"
 #include "conf/refuse.h"
+#include "import/hostport.h"
 #include "import/inetdservice.h"
 #include "net/addr.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #define HOST_MAX 256
-
-static bool is_ipv4(const char *host) {
-        struct in_addr address;
-
-        return inet_pton(AF_INET, host, &address) == 1;
-}
-
-static bool is_ipv6(const char *host) {
-        char address[HOST_MAX];
-        struct in6_addr in6;
-
-        snprintf(address, sizeof(address), "%s", host);
-        address[strcspn(address, "%")] = '\0';
-        return inet_pton(AF_INET6, address, &in6) == 1;
-}
 
 /* The next host of a list with commas, without its brackets; NULL at the end. */
 static const char *next_host(const char **list, char host[HOST_MAX]) {
@@ -120,24 +105,24 @@ static void check_name(struct sheet_service *service, const struct inetd_entry *
 }
 
 static void write_host(struct sheet_node *item, const struct inetd_entry *entry, const char *host) {
-        const char *prefix = strcmp(entry->base, "udp") == 0 ? "udp:" : "";
         struct sheet_service *service = item->service;
+        bool datagram = strcmp(entry->base, "udp") == 0;
         char *text;
 
         if (strcmp(host, "*") == 0) {
-                write_all(item, entry, prefix);
+                write_all(item, entry, datagram ? "udp:" : "");
                 return;
         }
         if (strcmp(host, "localhost") == 0 && entry->family != AF_UNSPEC)
                 host = entry->family == AF_INET6 ? "::1" : "127.0.0.1";
-        if ((is_ipv4(host) && entry->family == AF_INET6) ||
-            (is_ipv6(host) && entry->family == AF_INET && entry->family_written)) {
+        if ((hostport_is_ipv4(host) && entry->family == AF_INET6) ||
+            (hostport_is_ipv6(host) && entry->family == AF_INET && entry->family_written)) {
                 sheet_refuse(service, &entry->mark, "%s is not an address for %s", host, entry->protocol);
                 return;
         }
-        if (!is_ipv4(host) && !is_ipv6(host))
+        if (!hostport_is_ipv4(host) && !hostport_is_ipv6(host))
                 check_name(service, entry, host);
-        text = sheet_printf(service->sheet, is_ipv6(host) ? "%s[%s]:%u" : "%s%s:%u", prefix, host, entry->port);
+        text = hostport_text(service->sheet, host, entry->port, datagram);
         if (text)
                 node_text(address_of(item, entry, false), text);
 }

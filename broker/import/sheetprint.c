@@ -60,6 +60,9 @@ static bool is_ipv4(const char *text) {
         unsigned parts[4];
         int end = 0;
 
+        /* What sscanf() would skip or take as a sign. */
+        if (text[strspn(text, "0123456789./:")] != '\0')
+                return false;
         if (sscanf(text, "%3u.%3u.%3u.%3u%n", &parts[0], &parts[1], &parts[2], &parts[3], &end) < 4 || end == 0)
                 return false;
         return text[end] == '\0' || ((text[end] == '/' || text[end] == ':') && text[end + 1] != '\0' &&

@@ -1,10 +1,10 @@
 /* Where a service of xinetd listens, and what takes its connections. */
 #include "base/number.h"
 #include "conf/refuse.h"
+#include "import/hostport.h"
 #include "import/xinetd.h"
 #include "net/prefix.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,41 +41,30 @@ static bool find_port(struct xinetd_job *job, unsigned *ret) {
         return false;
 }
 
-static bool is_numeric(const char *host, int family) {
-        unsigned char address[sizeof(struct in6_addr)];
-
-        return inet_pton(family, host, address) == 1;
-}
-
 static bool is_host(const char *text) {
         return !prefix_looks_numeric(text) && !refuse_host(text);
 }
 
-/* HOST:PORT, with brackets and the interface where IPv6 has them. */
+/* What it is bound to, or NULL after refusing the service. */
 static const char *bound_address(struct xinetd_job *job, const char *host, unsigned port) {
-        const char *zone = strchr(host, '%');
-        char *plain = zone ? sheet_printf(job->sheet, "%.*s", (int)(zone - host), host) : NULL;
+        bool numeric = hostport_is_ipv4(host) || hostport_is_ipv6(host);
 
-        if (plain && is_numeric(plain, AF_INET6))
-                return sheet_printf(job->sheet, "[%s]:%u%s", plain, port, zone);
-        if (is_numeric(host, AF_INET6))
-                return sheet_printf(job->sheet, "[%s]:%u", host, port);
-        if (!is_numeric(host, AF_INET) && !is_host(host)) {
+        if (!numeric && !is_host(host)) {
                 sheet_refuse(job->out, &job->entry->mark, "bind = %s: not an address", host);
                 return NULL;
         }
-        if (!is_numeric(host, AF_INET))
+        if (!numeric)
                 sheet_note(job->out, "listen",
                            job_mark(job, xinetd_find(job->entry, "interface") ? "interface" : "bind"),
                            "bind = %s: all addresses of the name; xinetd takes one of them", host);
-        return sheet_printf(job->sheet, "%s:%u", host, port);
+        return hostport_text(job->sheet, host, port, job->datagram);
 }
 
 /* The address as text; *RET_V6ONLY where it has to say so. Without flags xinetd takes IPv6 and IPv4 with one
  * socket, as the broker does for a port alone. */
 static const char *make_address(struct xinetd_job *job, unsigned port, bool *ret_v6only) {
         const char *bind = job_value(job, "bind"), *interface = job_value(job, "interface");
-        const char *host = bind ? bind : interface, *address;
+        const char *host = bind ? bind : interface, *prefix = job->datagram ? "udp:" : "";
         bool v6only = (job_is(job, "v6only", false) || job->v6only) && !job->ipv4;
 
         *ret_v6only = v6only && (!host || strchr(host, ':'));
@@ -84,14 +73,10 @@ static const char *make_address(struct xinetd_job *job, unsigned port, bool *ret
                 host = NULL;
         }
         if (host)
-                address = bound_address(job, host, port);
-        else if (job->ipv4)
-                address = sheet_printf(job->sheet, "0.0.0.0:%u", port);
-        else if (v6only)
-                address = sheet_printf(job->sheet, "[::]:%u", port);
-        else
-                address = sheet_printf(job->sheet, "%u", port);
-        return address && job->datagram ? sheet_printf(job->sheet, "udp:%s", address) : address;
+                return bound_address(job, host, port);
+        if (job->ipv4)
+                return sheet_printf(job->sheet, "%s0.0.0.0:%u", prefix, port);
+        return sheet_printf(job->sheet, v6only ? "%s[::]:%u" : "%s%u", prefix, port);
 }
 
 static void set_address(struct sheet_node *node, const char *address) {
@@ -175,7 +160,7 @@ static void make_redirect(struct xinetd_job *job) {
                 sheet_refuse(job->out, &attr->line->mark, "%s: a host and a port are needed", attr->line->text);
                 return;
         }
-        if (!is_numeric(host, AF_INET) && !is_numeric(host, AF_INET6) && !is_host(host)) {
+        if (!hostport_is_ipv4(host) && !hostport_is_ipv6(host) && !is_host(host)) {
                 sheet_refuse(job->out, &attr->line->mark, "%s: not an address", attr->line->text);
                 return;
         }
@@ -186,8 +171,7 @@ static void make_redirect(struct xinetd_job *job) {
                              attr->line->text, name);
                 return;
         }
-        sheet_text(job->out, "proxy",
-                   sheet_printf(job->sheet, is_numeric(host, AF_INET6) ? "[%s]:%u" : "%s:%u", host, port));
+        sheet_text(job->out, "proxy", hostport_text(job->sheet, host, port, false));
 }
 
 static void make_builtin(struct xinetd_job *job) {

@@ -255,47 +255,61 @@ static bool is_seqpacket_ip(const char *rest, const struct addr *form) {
         return form->type == SOCK_SEQPACKET && rest[0] != '@' && !strchr(rest, '/');
 }
 
-static bool parse_form(const char *text, int default_type, struct addr_list *list, struct buf *why) {
-        static const struct {
-                const char *prefix;
-                struct addr addr;
-                bool path;
-        } forms[] = {
+#define INHERITED "fd:"
+
+struct form {
+        const char *prefix;
+        struct addr addr;
+        bool path;
+};
+
+/* The form that TEXT begins with; NULL: none, or one of the others. */
+static const struct form *find_form(const char *text) {
+        static const struct form forms[] = {
                 {"tcp:", {.type = SOCK_STREAM}, false},         {"udp:", {.type = SOCK_DGRAM}, false},
                 {"unix:", {.type = SOCK_STREAM}, true},         {"unixgram:", {.type = SOCK_DGRAM}, true},
                 {"seqpacket:", {.type = SOCK_SEQPACKET}, true}, {"fifo:", {.form = ADDR_FIFO}, true},
                 {"special:", {.form = ADDR_SPECIAL}, true},
         };
-        struct addr_text parts = {.whole = text, .type = default_type};
+
+        for (size_t i = 0; i < LENGTH_OF(forms); i++)
+                if (strncmp(text, forms[i].prefix, strlen(forms[i].prefix)) == 0)
+                        return &forms[i];
+        return NULL;
+}
+
+bool addr_has_form(const char *text) {
+        return addrforms_has(text) || strncmp(text, INHERITED, strlen(INHERITED)) == 0 || find_form(text);
+}
+
+/* REST is what follows the prefix of FORM. */
+static bool parse_prefixed(const struct form *form, const char *rest, struct addr_list *list, struct buf *why) {
+        if (!form->path || is_seqpacket_ip(rest, &form->addr))
+                return parse_inet(&(struct addr_text){.whole = rest, .type = form->addr.type}, list, why);
+        if (rest[0] != '/' && (rest[0] != '@' || form->addr.form != ADDR_SOCKET)) {
+                buf_printf(why, "needs an absolute path after %s", form->prefix);
+                return false;
+        }
+        return parse_path(rest, form->addr.form, form->addr.type, list, why);
+}
+
+static bool parse_form(const char *text, int default_type, struct addr_list *list, struct buf *why) {
+        const struct form *form = find_form(text);
         struct addr addr;
 
         if (addrforms_has(text))
                 return addrforms_parse(text, &addr, why) && list_add(list, &addr, why);
-        if (strncmp(text, "fd:", 3) == 0)
-                return parse_inherited(text + 3, list, why);
-        for (size_t i = 0; i < LENGTH_OF(forms); i++) {
-                size_t n = strlen(forms[i].prefix);
-
-                if (strncmp(text, forms[i].prefix, n) != 0)
-                        continue;
-                if (!forms[i].path || is_seqpacket_ip(text + n, &forms[i].addr)) {
-                        parts.whole = text + n;
-                        parts.type = forms[i].addr.type;
-                        return parse_inet(&parts, list, why);
-                }
-                if (text[n] != '/' && (text[n] != '@' || forms[i].addr.form != ADDR_SOCKET)) {
-                        buf_printf(why, "needs an absolute path after %s", forms[i].prefix);
-                        return false;
-                }
-                return parse_path(text + n, forms[i].addr.form, forms[i].addr.type, list, why);
-        }
+        if (strncmp(text, INHERITED, strlen(INHERITED)) == 0)
+                return parse_inherited(text + strlen(INHERITED), list, why);
+        if (form)
+                return parse_prefixed(form, text + strlen(form->prefix), list, why);
         if (text[0] == '/' || text[0] == '@')
                 return parse_path(text, ADDR_SOCKET, default_type, list, why);
         if (strchr(text, '/')) {
                 buf_add_string(why, "is neither an address nor an absolute path");
                 return false;
         }
-        return parse_inet(&parts, list, why);
+        return parse_inet(&(struct addr_text){.whole = text, .type = default_type}, list, why);
 }
 
 bool addr_parse(const char *text, int default_type, struct addr_list *ret, struct buf *why) {

@@ -53,6 +53,10 @@ void addr_list_deinit(struct addr_list *list);
  * with *RET filled; or false with the reason added to WHY, a sentence without its subject ("has no port: …"). */
 bool addr_parse(const char *text, int default_type, struct addr_list *ret, struct buf *why);
 
+/* Whether addr_parse() takes how TEXT begins for the prefix of a form: "vsock:", and so a host of that name with its
+ * port. */
+bool addr_has_form(const char *text);
+
 /* Writes the form addr_parse() reads: 127.0.0.1:80, [::1]:80, udp:[::]:69, /run/x.sock, @name, fifo:/x, fd:name,
  * vsock:any:80, mqueue:/x, netlink:route 1, special:/dev/x. */
 void addr_format(const struct addr *addr, struct buf *out);

@@ -5,6 +5,17 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+static void test_has_form(void **state UNUSED) {
+        static const char *const with[] = {"tcp:80", "udp:udp:53", "fd:x", "vsock:8091", "mqueue:1", "special:"};
+        static const char *const without[] = {"80", "localhost:80", "127.0.0.1:80", "[::1]:80", "/run/x", "vsocks:1",
+                                              "fd"};
+
+        for (size_t i = 0; i < LENGTH_OF(with); i++)
+                assert_true(addr_has_form(with[i]));
+        for (size_t i = 0; i < LENGTH_OF(without); i++)
+                assert_false(addr_has_form(without[i]));
+}
+
 static void test_forms(void **state UNUSED) {
         static const struct {
                 const char *text;
@@ -283,11 +294,12 @@ static void test_protocol(void **state UNUSED) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_forms),       cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_long_paths),  cmocka_unit_test(test_hosts),
-                cmocka_unit_test(test_format_host), cmocka_unit_test(test_format_unix),
-                cmocka_unit_test(test_connectable), cmocka_unit_test(test_any_port),
-                cmocka_unit_test(test_protocol),    cmocka_unit_test(test_slips),
+                cmocka_unit_test(test_has_form),    cmocka_unit_test(test_forms),
+                cmocka_unit_test(test_refused),     cmocka_unit_test(test_long_paths),
+                cmocka_unit_test(test_hosts),       cmocka_unit_test(test_format_host),
+                cmocka_unit_test(test_format_unix), cmocka_unit_test(test_connectable),
+                cmocka_unit_test(test_any_port),    cmocka_unit_test(test_protocol),
+                cmocka_unit_test(test_slips),
         };
 
         return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
