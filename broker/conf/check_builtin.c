@@ -1,7 +1,6 @@
 /* Rules about built-ins, which the broker answers itself, and about services that are asked for by name. */
 #include "conf/check.h"
-
-#include <strings.h>
+#include "conf/refuse.h"
 
 /* What an inherited socket is, shows when it is there (core/change.c). */
 static void check_socket(struct decoder *dec, const struct record *record, int index) {
@@ -40,10 +39,8 @@ static void check_tcpmux(struct decoder *dec, struct record *record) {
         if (check_is_there(record, SERVICE_BUILTIN) && def->builtin == BUILTIN_TCPMUX)
                 check_refuse_key(dec, record, SERVICE_TCPMUX,
                                  "is for the services that are asked for, not for the one that is asked; leave it out");
-        else if (strcasecmp(def->name, "help") == 0)
-                check_refuse_key(dec, record, SERVICE_TCPMUX,
-                                 "cannot be for a service with this name, since HELP asks for the list of all; call it "
-                                 "something else");
+        else if (refuse_asked_name(def->name))
+                check_refuse_key(dec, record, SERVICE_TCPMUX, refuse_asked_name(def->name));
 }
 
 void check_asked(const struct def_set *set, struct diag *diag) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
@@ -82,6 +83,13 @@ const char *refuse_service_name(const char *text) {
         if (!strchr(LETTERS DIGITS, text[0]) || text[0] == '\0' || text[strspn(text, LETTERS DIGITS "_.@-")] != '\0')
                 return "is not a service's name; write letters, digits and _.@-, a letter or digit first";
         return strlen(text) <= 64 ? NULL : "is too long for a service's name; write 64 bytes at most";
+}
+
+const char *refuse_asked_name(const char *text) {
+        if (strcasecmp(text, "help") == 0)
+                return "cannot be for a service with this name, since HELP asks for the list of all; call it something "
+                       "else";
+        return NULL;
 }
 
 const char *refuse_env_name(const char *text) {

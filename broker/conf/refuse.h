@@ -12,5 +12,6 @@ const char *refuse_host(const char *text);    /* RFC 1123, and underscores */
 const char *refuse_word(const char *text);
 const char *refuse_socket_name(const char *text);
 const char *refuse_service_name(const char *text);
+const char *refuse_asked_name(const char *text); /* of a service that clients of tcpmux ask for */
 const char *refuse_env_name(const char *text);
 const char *refuse_frame_end(const char *text); /* of requests */

@@ -288,8 +288,15 @@ static void write_server(struct sheet_service *service, const struct inetd_entry
 }
 
 static void write_mux(struct sheet_service *service, const struct inetd_entry *entry) {
+        const char *builtin = entry->server ? NULL : find_builtin(entry), *problem = refuse_asked_name(service->name);
+
         if (strcmp(entry->base, "tcp") != 0 || entry->type != SOCK_STREAM) {
                 sheet_refuse(service, &entry->mark, "a tcpmux service is stream and tcp");
+                return;
+        }
+        if (problem || (builtin && strcmp(builtin, "tcpmux") == 0)) {
+                sheet_refuse(service, &entry->mark, "tcpmux %s",
+                             problem ? problem : "itself is not a service that its clients ask for");
                 return;
         }
         if (strcmp(service->name, entry->service) != 0)

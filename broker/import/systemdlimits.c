@@ -351,7 +351,13 @@ static void convert_store(struct conversion *conv, const struct effective *servi
 
         if (!entry)
                 return;
-        if (key_applies(key, &conv->shape) && unitvalue_integer(entry->value, key->max + 1, UINT32_MAX, &value)) {
+        if (!conv->accept && conv->shape.handoff == HANDOFF_STDIO &&
+            unitvalue_integer(entry->value, 1, UINT32_MAX, &value)) {
+                systemd_note(conv, "fd_store", entry,
+                             "what is stored is given back as descriptors behind the sockets, and this program has its "
+                             "socket as stdin");
+        } else if (key_applies(key, &conv->shape) &&
+                   unitvalue_integer(entry->value, key->max + 1, UINT32_MAX, &value)) {
                 sheet_raw(conv->out, "fd_store", "%" PRId64, key->max);
                 systemd_note(conv, "fd_store", entry, "%" PRId64 " is the most there is here", key->max);
         } else {

@@ -223,6 +223,13 @@ static void make_sensor(struct xinetd_job *job) {
 
 /* Asked for by name at the tcpmux service, it has no port of its own. */
 static void make_muxed(struct xinetd_job *job) {
+        const char *problem = refuse_asked_name(job->out->name);
+
+        if (problem || (job->form == XINETD_INTERNAL && strcmp(job->entry->name, "tcpmux") == 0)) {
+                sheet_refuse(job->out, &job->entry->mark, "tcpmux %s",
+                             problem ? problem : "itself is not a service that its clients ask for");
+                return;
+        }
         job_note(job, "port", "tcpmux", "xinetd opens no port for it either; write listen for one");
         sheet_raw(job->out, "tcpmux", job->types & XINETD_TYPE_TCPMUXPLUS ? "yes" : "plain");
         if (strcasecmp(job->out->name, job->entry->name) != 0)
