@@ -7,6 +7,7 @@ use Cwd qw(getcwd);
 use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
+use Files qw(slurp);
 use FindBin;
 use POSIX qw(mkfifo);
 use Test::More;
@@ -27,13 +28,6 @@ sub check {
     my $text = <$out> // '';
     close $out;
     return ($text, $? & 127 ? "signal $?" : $? >> 8);
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $in, '<', $path or die "$path: $!";
-    local $/ = undef;
-    return scalar <$in>;
 }
 
 sub spew {

@@ -7,6 +7,7 @@ use Cwd qw(getcwd);
 use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
+use Files qw(spew);
 use FindBin;
 use Test::More;
 
@@ -25,14 +26,6 @@ sub run {
     my $text = <$out> // '';
     close $out;
     return ($text, $? & 127 ? "signal $?" : $? >> 8);
-}
-
-sub spew {
-    my ($path, $text) = @_;
-    open my $out, '>', $path or die "$path: $!";
-    print $out $text;
-    close $out or die "$path: $!";
-    return $path;
 }
 
 for my $file (map { basename($_) } sort glob '*.yaml') {

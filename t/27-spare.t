@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use BrokerTest;
+use Files qw(slurp);
 use File::Copy qw(copy);
 use File::Temp ();
 use IO::Socket::IP;
@@ -35,13 +36,8 @@ sub children {
         return grep { read_file("/proc/$_/status") =~ /^PPid:\t$pid$/m } map { m{(\d+)} } glob '/proc/[0-9]*';
 }
 
-sub read_file {
-        my ($path) = @_;
-
-        open my $fh, '<', $path or return '';
-        local $/ = undef;
-        return <$fh> // '';
-}
+# What is gone meanwhile has nothing in it.
+sub read_file { return slurp($_[0]) // '' }
 
 # Until the condition holds, the log being read meanwhile.
 sub until_true {

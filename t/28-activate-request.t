@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Files qw(slurp);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
@@ -106,14 +107,6 @@ sub wait_figures {
 }
 
 sub is_gone { return !-e "/proc/$_[0]" || (slurp("/proc/$_[0]/stat") // ' Z ') =~ /\) Z / }
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return;
-        local $/;
-        return scalar <$fh>;
-}
 
 sub fd_count { return scalar(() = glob "/proc/$_[0]/fd/*") }
 

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use BrokerTest;
+use Files qw(slurp);
 use Part;
 use POSIX ();
 use Test::More;
@@ -12,14 +13,6 @@ use Test::More;
 my $root = $> == 0;
 my %CAP = (CHOWN => 0, KILL => 5, SETGID => 6, SETUID => 7, SETPCAP => 8, NET_BIND_SERVICE => 10, SYS_CHROOT => 18,
         SYS_NICE => 23, SYS_RESOURCE => 24);
-
-sub slurp {
-        my ($path) = @_;
-
-        open my $fh, '<', $path or return;
-        local $/ = undef;
-        return scalar <$fh>;
-}
 
 sub status_of {
         my ($pid) = @_;

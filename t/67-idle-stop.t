@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use BrokerTest;
+use Files qw(slurp);
 use IO::Select;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -66,14 +67,6 @@ sub stopped {
         return $t->wait_message('server ended', service => $name, reason => 'idle_stop', %field);
 }
 
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return '';
-        local $/;
-        return scalar <$fh> // '';
-}
-
 my $t = start(dir_with_server(), <<'Y');
 tcp: {listen: 127.0.0.1:0, wait: yes, idle_stop: 100ms, trigger_limit: 2/1h, command: [%SERVER%]}
 any: {listen: 0, wait: yes, idle_stop: 100ms, command: [%SERVER%]}
@@ -107,7 +100,7 @@ for my $name (qw(tcp any path abstract packets several)) {
                 cmp_ok($end->{duration}, '>=', 0.1, "$name, round $round: not before its time");
         }
 }
-is(scalar(() = slurp($t->dir . '/goodbye') =~ /\n/g) >= 12, 1, 'servers that handle SIGTERM have seen it');
+is(scalar(() = (slurp($t->dir . '/goodbye') // '') =~ /\n/g) >= 12, 1, 'servers that handle SIGTERM have seen it');
 ok(!(grep { ($_->{message} // '') =~ /^paused/ } @{ $t->{log} }), 'trigger_limit does not count that');
 my $c = $t->connect('several', index => 1);
 like(say_to($c), qr/fd=4/, 'a connection to the second of two sockets');

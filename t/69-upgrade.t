@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use BrokerTest;
+use Files qw(slurp);
 use IO::Socket::IP;
 use FindBin qw($RealBin);
 use IO::Select;
@@ -39,14 +40,6 @@ sub settle {
         my ($t, $service) = @_;
 
         return ($t->statistics($service), $t->statistics($service))[1];
-}
-
-sub slurp {
-        my ($path) = @_;
-
-        open my $fh, '<', $path or return '';
-        local $/ = undef;
-        return <$fh> // '';
 }
 
 part 'connections and servers go on' => sub {
@@ -362,14 +355,14 @@ part 'a binary that hangs' => sub {
 sub zombies {
         my ($t) = @_;
 
-        return scalar grep { slurp("/proc/$_/stat") =~ /\) Z / } split ' ',
-                slurp("/proc/$t->{main_pid}/task/$t->{main_pid}/children");
+        return scalar grep { (slurp("/proc/$_/stat") // '') =~ /\) Z / } split ' ',
+                slurp("/proc/$t->{main_pid}/task/$t->{main_pid}/children") // '';
 }
 
 sub memory {
         my ($t) = @_;
 
-        return slurp("/proc/$t->{main_pid}/status") =~ /^VmRSS:\s*(\d+)/m ? $1 : 0;
+        return (slurp("/proc/$t->{main_pid}/status") // '') =~ /^VmRSS:\s*(\d+)/m ? $1 : 0;
 }
 
 done_testing;

@@ -4,28 +4,12 @@ use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 use Test::More;
 
 my $build = $ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n";
 my $library = "$build/broker/sockbroker/libsockbroker.so.0";
 my $dir = tempdir(CLEANUP => 1);
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return '';
-        local $/;
-        return scalar <$fh> // '';
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', "$dir/$file" or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return "$dir/$file";
-}
 
 sub has_program {
         my ($name) = @_;
@@ -91,7 +75,7 @@ SKIP: {
                 my ($compiler, $more) = @{ $language{$suffix} };
                 SKIP: {
                         skip "$compiler is not installed", $suffix eq 'c' ? 2 : 1 unless has_program($compiler);
-                        my $source = spew("client.$suffix", $client);
+                        my $source = spew("$dir/client.$suffix", $client);
                         my $said = `$compiler -Wall -Wextra -pedantic -Werror $more -o $dir/client $source $flags 2>&1`;
 
                         is($?, 0, "a client in $compiler") or diag($said);

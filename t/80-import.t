@@ -8,9 +8,10 @@ use warnings;
 use File::Basename qw(basename);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 use FindBin;
 use BrokerTest;
-use ImportTest qw(run_import check_problems silent_lines slurp spew);
+use ImportTest qw(run_import check_problems silent_lines);
 use Test::More;
 
 my $dir = tempdir(CLEANUP => 1);

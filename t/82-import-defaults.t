@@ -6,8 +6,9 @@ use warnings;
 
 use File::Basename qw(basename);
 use File::Temp qw(tempdir);
+use Files qw(spew);
 use FindBin;
-use ImportTest qw(run_import run_plain_import check_same corpus_sets spew);
+use ImportTest qw(run_import run_plain_import check_same corpus_sets);
 use Test::More;
 
 my $dir = tempdir(CLEANUP => 1);

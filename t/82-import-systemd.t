@@ -5,8 +5,9 @@ use strict;
 use warnings;
 use BrokerTest;
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 use FindBin;
-use ImportTest qw(run_import check_problems slurp spew);
+use ImportTest qw(run_import check_problems);
 use JSON::PP qw(decode_json);
 use Test::More;
 

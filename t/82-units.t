@@ -6,6 +6,7 @@ use warnings;
 
 use BrokerTest;
 use File::Path qw(make_path);
+use Files qw(slurp);
 use IO::Select;
 use IO::Socket::IP;
 use IPC::Open2 qw(open2);
@@ -17,14 +18,6 @@ use Test::More;
 my $root = $> == 0;
 # Who is not root runs all as himself.
 my @as_myself = $root ? () : ("    user: nobody\n", '');
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or die "$file: $!";
-        local $/ = undef;
-        return scalar <$fh> // '';
-}
 
 # The shipped file, with other texts in the places of some, each of which has to be there.
 sub unit {
@@ -150,7 +143,7 @@ part 'git-daemon.yaml' => sub {
         my $url = 'git://127.0.0.1:' . $b->port('git');
         my ($said, $status) = run('git', 'clone', '-q', "$url/test.git", "$dir/clone");
         is($status, 0, 'git clone') or diag($said, $b->log_text);
-        is(eval { slurp("$dir/clone/file") }, "of git\n", 'the file is there');
+        is(slurp("$dir/clone/file"), "of git\n", 'the file is there');
         ($said, $status) = run('git', 'ls-remote', "$url/other.git");
         isnt($status, 0, 'a repository without git-daemon-export-ok is not served');
         ($said, $status) = run('git', '-C', "$dir/clone", 'push', '-q', 'origin', 'HEAD:other');
@@ -179,7 +172,7 @@ part 'rsync.yaml' => sub {
         like(must('rsync', "$url/"), qr/^files\b/, 'the list of modules');
         like(must('rsync', "$url/files/"), qr/ file$/m, 'the list of files');
         works('a copy', '', 'rsync', '--archive', "$url/files/file", "$dir/copy");
-        is(eval { slurp("$dir/copy") }, "of rsync\n", 'the file is there');
+        is(slurp("$dir/copy"), "of rsync\n", 'the file is there');
         my ($said, $status) = run('rsync', '--copy-links', "$url/files/link", "$dir/escaped");
         ok($status && !-e "$dir/escaped", 'nothing outside of the module can be had') or diag($said);
         ($said, $status) = run('rsync', "$dir/copy", "$url/files/new");
@@ -209,7 +202,7 @@ part 'tftp.yaml' => sub {
 
         my ($said, $status) = run(@get, 'file', "$dir/got");
         is($status, 0, 'tftp') or diag($said);
-        ok((eval { slurp("$dir/got") } // '') eq $text, 'the file has come');
+        ok((slurp("$dir/got") // '') eq $text, 'the file has come');
         ($said) = run(@get, 'secret', "$dir/secret");
         like($said, qr/Permission denied/, 'one that not all may read has not');
         my $started = $b->wait_message('server started', service => 'tftp', -from => 0);
@@ -263,7 +256,7 @@ part 'svnserve.yaml' => sub {
 
         my ($said, $status) = run('svn', 'checkout', '-q', '--non-interactive', $url, "$dir/copy");
         is($status, 0, 'svn checkout') or diag($said, $b->log_text);
-        is(eval { slurp("$dir/copy/file") }, "of svn\n", 'the file is there');
+        is(slurp("$dir/copy/file"), "of svn\n", 'the file is there');
         $b->write_file('copy/file', "changed\n");
         ($said, $status) = run('svn', 'commit', '--non-interactive', '-m', 'another', "$dir/copy");
         isnt($status, 0, 'nobody can commit') or diag($said);

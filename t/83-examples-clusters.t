@@ -8,6 +8,7 @@ use BrokerTest;
 use Container;
 use CPAN::Meta::YAML;
 use File::Temp qw(tempdir);
+use Files qw(spew);
 use IO::Select;
 use IO::Socket::IP;
 use Part;
@@ -21,15 +22,6 @@ my $examples = source_dir() . '/examples';
 my $dir = tempdir('broker-clusters-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
 chmod 0755, $dir;
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!\n";
-        print {$fh} $text;
-        close $fh or die "$file: $!\n";
-        return $file;
-}
 
 my %object = map { $_ => CPAN::Meta::YAML->read_string(read_text("$examples/kubernetes/$_.yaml"))->[0] }
         qw(deployment service hpa kustomization prometheus-adapter);

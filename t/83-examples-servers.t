@@ -6,6 +6,7 @@ use warnings;
 use BrokerTest;
 use Container;
 use File::Temp qw(tempdir);
+use Files qw(spew);
 use IO::Select;
 use Part;
 use Test::More;
@@ -31,15 +32,6 @@ sub example {
         }
         spew("$dir/$name.yaml", $text);
         return start_container(%arg, files => ['/etc/broker/broker.yaml' => "$dir/$name.yaml", @{ $arg{files} // [] }]);
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!\n";
-        print {$fh} $text;
-        close $fh or die "$file: $!\n";
-        return;
 }
 
 sub release { return (http(8080, '/'))[1] =~ s/, process.*\n//r }

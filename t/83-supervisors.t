@@ -10,6 +10,7 @@ use File::Copy qw(copy);
 use File::Find qw(find finddepth);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 use IO::Socket::IP;
 use POSIX qw(WNOHANG);
 use Part;
@@ -19,23 +20,6 @@ use Time::HiRes qw(time);
 
 my $good = "services:\n  echo: {listen: 127.0.0.1:%PORT%, builtin: echo}\n";
 my $bad = "services:\n  echo: {listen: 127.0.0.1:%PORT%, biltin: echo}\n";
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or die "$file: $!";
-        local $/ = undef;
-        return scalar <$fh> // '';
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return $file;
-}
 
 # A directory with a script "broker" that runs the one of the build.
 sub prepare {

@@ -4,7 +4,8 @@ use strict;
 use warnings;
 
 use File::Temp qw(tempdir);
-use Pages qw(definitions_pass examples output pages slurp spew);
+use Files qw(slurp spew);
+use Pages qw(definitions_pass examples output pages);
 use Test::More;
 
 my $build = $ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n";

@@ -3,17 +3,10 @@
 # a client sees it. Which one that is stands in the list at the end. A new key without them fails here.
 use strict;
 use warnings;
+use Files qw(slurp);
 use Test::More;
 
 my $build = $ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n";
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return '';
-        local $/;
-        return scalar <$fh> // '';
-}
 
 # The paths of all keys, from the tables.
 my ($section, @keys) = ('');
@@ -36,7 +29,7 @@ for my $key (@keys) {
                 push @without_test, $key;
                 next;
         }
-        $text_of{$test} //= slurp("t/$test");
+        $text_of{$test} //= slurp("t/$test") // '';
         push @not_there, "$key: not in t/$test" if $text_of{$test} !~ /\b$name["']?\s*:/;
 }
 ok(!@without_definition, 'every key is in some definition of t/conf/good') or diag(join "\n", @without_definition);

@@ -6,29 +6,13 @@ use warnings;
 
 use Cwd qw(getcwd);
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 use IO::Socket::INET;
 use Test::More;
 
 my $build = $ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n";
 my $top = getcwd();
 my $timeout = $ENV{BROKER_TEST_TIMEOUT} // 30;
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or die "$file: $!";
-        local $/;
-        return scalar <$fh>;
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return;
-}
 
 # With job control, and nothing on the stdin of the commands.
 my $reader = 'set -m; exec 9<&0 </dev/null; while read -r -u 9 line; do eval "$line"; done 2>&1';

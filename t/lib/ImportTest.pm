@@ -10,8 +10,9 @@ use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
+use Files qw(slurp spew);
 
-our @EXPORT_OK = qw(run_import run_plain_import check_problems check_same silent_lines corpus_sets slurp spew);
+our @EXPORT_OK = qw(run_import run_plain_import check_problems check_same silent_lines corpus_sets);
 
 my $broker = abs_path(($ENV{BROKER_BUILD} // die "BROKER_BUILD does not say where the build is\n") . '/broker/broker');
 my $tool = abs_path("$ENV{BROKER_BUILD}/t/unit/conf_tool");
@@ -36,23 +37,6 @@ my %defaults = (
                 | SocketGroup=root # the group of SocketUser=root
         )\s*$/x,
 );
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<:raw', $file or return;
-        local $/;
-        return scalar(<$fh>) // '';
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>:raw', $file or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return $file;
-}
 
 # Runs the broker in the directory IN. Returns its status, stdout and stderr.
 sub run_broker {

@@ -5,26 +5,10 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use Files qw(slurp spew);
 use Test::More;
 
-our @EXPORT_OK = qw(slurp spew output pages examples commands definitions_pass);
-
-sub slurp {
-        my ($file) = @_;
-
-        open my $fh, '<', $file or return;
-        local $/;
-        return scalar <$fh>;
-}
-
-sub spew {
-        my ($file, $text) = @_;
-
-        open my $fh, '>', $file or die "$file: $!";
-        print $fh $text;
-        close $fh or die "$file: $!";
-        return $file;
-}
+our @EXPORT_OK = qw(output pages examples commands definitions_pass);
 
 # Runs a command; its stdout and stderr together, and its status.
 sub output {
