@@ -115,7 +115,11 @@ static bool has_port(const char *text) {
 
 const char *refuse_network(const char *text) {
         static const char *const words[] = {"LOCAL", "KNOWN", "UNKNOWN", "PARANOID"};
+        static const char *const everybody[] = {"all", "any", "everybody", "everyone", "*"};
 
+        for (size_t i = 0; i < LENGTH_OF(everybody); i++)
+                if (strcasecmp(text, everybody[i]) == 0)
+                        return "is not an address; write 0.0.0.0/0 and \"::/0\" for everybody";
         for (size_t i = 0; i < LENGTH_OF(words); i++)
                 if (strcmp(text, words[i]) == 0)
                         return "is a word of tcpd's; write networks";

@@ -16,12 +16,8 @@ static void describe_networks(const struct key *key, struct buf *out) {
 
 /* What is neither an address nor a host, and what other programs have for many clients at once. */
 static const char *refuse_clients(const struct key *key, const char *text) {
-        static const char *const everybody[] = {"all", "any", "everybody", "everyone", "*"};
         const char *problem;
 
-        for (size_t i = 0; i < LENGTH_OF(everybody); i++)
-                if (strcasecmp(text, everybody[i]) == 0)
-                        return "is not an address; write 0.0.0.0/0 and \"::/0\" for everybody";
         if (strncmp(text, "country:", 8) == 0)
                 return "takes libmaxminddb, which this build does not have; write networks";
         if (key->id == SERVICE_PROXY_PROTOCOL_FROM && (strcmp(text, "unix") == 0 || strncmp(text, "unix:", 5) == 0))
