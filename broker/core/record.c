@@ -7,21 +7,18 @@
 
 void record_start(const struct program *program, const struct process *process) {
         char peer[CONNECTION_PEER_MAX], proxy[CONNECTION_PEER_MAX];
-        bool proxied = process->connection && process->connection->proxied;
+        const struct connection *connection = process->connection;
 
         if (!log_is_enabled(LOG_LEVEL_INFO))
                 return;
-        if (process->connection)
-                connection_format_peer(process->connection, peer);
-        if (proxied)
-                connection_format_proxy(process->connection, proxy);
         log_event(LOG_LEVEL_INFO,
                   LOG_FIELDS(LOG_STRING("service", program->service->name),
-                             LOG_STRING("peer", process->connection ? peer : NULL),
-                             LOG_STRING("proxy", proxied ? proxy : NULL), LOG_INTEGER("pid", process->launched.pid)),
-                  process->connection ? "connection accepted"
-                  : program->pool     ? "worker started"
-                                      : "server started");
+                             LOG_STRING("peer", connection ? connection_format_peer(connection, peer) : NULL),
+                             LOG_STRING("proxy", connection ? connection_format_proxy(connection, proxy) : NULL),
+                             LOG_INTEGER("pid", process->launched.pid)),
+                  connection      ? "connection accepted"
+                  : program->pool ? "worker started"
+                                  : "server started");
 }
 
 void record_end(const struct program *program, const struct process_end *end) {
@@ -45,13 +42,12 @@ void record_end(const struct program *program, const struct process_end *end) {
         if (!log_is_enabled(level))
                 return;
         exitinfo_format(&end->exit, status);
-        if (end->connection)
-                connection_format_peer(end->connection, peer);
         log_event(
                 level,
                 LOG_FIELDS(LOG_STRING("service", program->service->name),
-                           LOG_STRING("peer", end->connection ? peer : NULL), LOG_INTEGER("pid", end->pid),
-                           LOG_DURATION("duration", end->ended_at - end->started_at), LOG_STRING("status", status),
+                           LOG_STRING("peer", end->connection ? connection_format_peer(end->connection, peer) : NULL),
+                           LOG_INTEGER("pid", end->pid), LOG_DURATION("duration", end->ended_at - end->started_at),
+                           LOG_STRING("status", status),
                            LOG_STRING("reason", end->killed ? "killed after stop_grace_period" : reasons[end->reason]),
                            LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
                            LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
@@ -83,12 +79,10 @@ static void record_other(const struct service *service, const struct connection 
 
         if (!log_is_enabled(level))
                 return;
-        connection_format_peer(connection, peer);
-        if (connection->proxied)
-                connection_format_proxy(connection, proxy);
         log_event(level,
-                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
-                             LOG_STRING("proxy", connection->proxied ? proxy : NULL),
+                  LOG_FIELDS(LOG_STRING("service", service->name),
+                             LOG_STRING("peer", connection_format_peer(connection, peer)),
+                             LOG_STRING("proxy", connection_format_proxy(connection, proxy)),
                              LOG_DURATION("duration", clock_monotonic() - connection->accepted_at),
                              LOG_INTEGER("from_client", (int64_t)finish->from_client),
                              LOG_INTEGER("from_target", (int64_t)finish->from_target),
@@ -103,12 +97,10 @@ static void record_passed(const struct service *service, const struct connection
 
         if (!log_is_enabled(LOG_LEVEL_INFO))
                 return;
-        connection_format_peer(connection, peer);
-        if (connection->proxied)
-                connection_format_proxy(connection, proxy);
         log_event(LOG_LEVEL_INFO,
-                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
-                             LOG_STRING("proxy", connection->proxied ? proxy : NULL),
+                  LOG_FIELDS(LOG_STRING("service", service->name),
+                             LOG_STRING("peer", connection_format_peer(connection, peer)),
+                             LOG_STRING("proxy", connection_format_proxy(connection, proxy)),
                              LOG_DURATION("waited", clock_monotonic() - connection->accepted_at)),
                   "connection passed");
 }

@@ -83,12 +83,10 @@ static void tell(struct service *service, const struct connection *connection, e
                 sd_event_source_get_enabled(refusals->timer, &enabled);
         if (enabled != SD_EVENT_OFF)
                 return;
-        connection_format_peer(connection, peer);
-        if (connection->proxied)
-                connection_format_proxy(connection, proxy);
         log_event(LOG_LEVEL_WARNING,
-                  LOG_FIELDS(LOG_STRING("service", service->name), LOG_STRING("peer", peer),
-                             LOG_STRING("proxy", connection->proxied ? proxy : NULL),
+                  LOG_FIELDS(LOG_STRING("service", service->name),
+                             LOG_STRING("peer", connection_format_peer(connection, peer)),
+                             LOG_STRING("proxy", connection_format_proxy(connection, proxy)),
                              LOG_STRING("limit", refusal_names[reason])),
                   connection->fd < 0 ? "datagram refused" : "connection refused");
         refusals->told = refusals_total(refusals);

@@ -203,6 +203,9 @@ bool systemd_is_directory_variable(const char *variable);
 /* TEXT for a place where our definitions have placeholders. */
 void systemd_add_literal(struct buf *out, const char *text);
 
+/* systemdshell.c: TEXT as one word for a shell, in quotes where it needs any. */
+void systemd_add_shell_word(struct buf *out, const char *text);
+
 /* systemdcommand.c: what is executed. */
 void systemd_convert_command(struct conversion *conv);
 

@@ -93,16 +93,6 @@ static void write_output(struct conversion *conv, const char *key, const struct 
                 systemd_note(conv, key, entry, "what is in the file stays there, and the rest comes behind it");
 }
 
-static void add_quoted(struct buf *out, const char *text) {
-        buf_add_char(out, '\'');
-        for (; *text; text++)
-                if (*text == '\'')
-                        buf_add_string(out, "'\\''");
-                else
-                        buf_add_char(out, *text);
-        buf_add_char(out, '\'');
-}
-
 /* stdout of a program whose stdin is the socket is that too, here; only a shell can lead it elsewhere. */
 static void redirect_output(struct conversion *conv, const struct unit_entry *entry, const struct destination *output) {
         switch (output->kind) {
@@ -114,7 +104,7 @@ static void redirect_output(struct conversion *conv, const struct unit_entry *en
                 break;
         case TO_FILE:
                 buf_add_string(&conv->redirections, output->truncate ? " >" : " >>");
-                add_quoted(&conv->redirections, output->path);
+                systemd_add_shell_word(&conv->redirections, output->path);
                 break;
         case TO_UNKNOWN:
                 systemd_note(conv, "command", entry, "has no equivalent, or means nothing");
@@ -142,7 +132,7 @@ static void convert_input(struct conversion *conv, const struct unit_entry *entr
         path = path ? systemd_expand(conv, entry, path) : NULL;
         if (path && !refuse_path(path) && !socket) {
                 buf_add_string(&conv->redirections, " <");
-                add_quoted(&conv->redirections, path);
+                systemd_add_shell_word(&conv->redirections, path);
         } else {
                 systemd_note(conv, "command", entry, "stdin is %s here", socket ? "the socket" : "/dev/null");
         }

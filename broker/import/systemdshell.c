@@ -2,7 +2,7 @@
 #include "conf/words.h"
 #include "import/systemdcommand.h"
 
-static void add_shell_word(struct buf *out, const char *text) {
+void systemd_add_shell_word(struct buf *out, const char *text) {
         static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-";
 
         if (text[0] && text[strspn(text, safe)] == '\0') {
@@ -47,7 +47,7 @@ static void add_quoted_word(struct commands *commands, const struct command *com
         if (has_later)
                 buf_printf(out, "\"%s\"", buf_text(&quoted));
         else
-                add_shell_word(out, buf_text(&plain));
+                systemd_add_shell_word(out, buf_text(&plain));
 }
 
 static void add_split_word(struct commands *commands, const char *name, struct buf *out) {
@@ -64,7 +64,7 @@ static void add_split_word(struct commands *commands, const char *name, struct b
                         break;
                 for (size_t i = 0; i < words.count; i++) {
                         buf_add_char(out, ' ');
-                        add_shell_word(out, words.items[i]);
+                        systemd_add_shell_word(out, words.items[i]);
                 }
                 break;
         case VARIABLE_EMPTY:
@@ -82,7 +82,7 @@ static void add_defaults(const struct conversion *conv, struct buf *out) {
                         continue;
                 buf_printf(out, "%.*s=${%.*s-", size, variable, size, variable);
                 if (value[1])
-                        add_shell_word(out, value + 1);
+                        systemd_add_shell_word(out, value + 1);
                 buf_printf(out, "}; export %.*s; ", size, variable);
         }
 }
@@ -93,7 +93,7 @@ static void add_shell_command(struct commands *commands, const struct command *c
         command_find_unset(commands->conv, &unset);
         for (size_t i = 0; i < unset.count; i++)
                 buf_printf(out, "%s-u %s ", i == 0 ? "/usr/bin/env " : "", unset.items[i]);
-        add_shell_word(out, command->words.items[0]);
+        systemd_add_shell_word(out, command->words.items[0]);
         for (size_t i = 1; i < command->words.count; i++) {
                 const char *word = command->words.items[i];
 

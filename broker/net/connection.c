@@ -129,12 +129,16 @@ static void format_peer(const union sockaddr_any *sa, socklen_t size, const stru
                 format_any(sa, size, text);
 }
 
-void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+const char *connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
         format_peer(&connection->peer, connection->peer_size, &connection->cred, text);
+        return text;
 }
 
-void connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+const char *connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]) {
+        if (!connection->proxied)
+                return NULL;
         format_peer(&connection->proxy, connection->proxy_size, &connection->proxy_cred, text);
+        return text;
 }
 
 void connection_set_proxied(struct connection *connection, const struct proxy_header *header) {

@@ -49,13 +49,13 @@ int connection_find_local(struct connection *connection);
 /* Closes the descriptor, if there still is one. */
 void connection_close(struct connection *connection);
 
-/* host:port; vsock:CID:PORT; for AF_UNIX peers the path, or "uid N pid N" of the unnamed ones; for the log. TEXT has
- * room for CONNECTION_PEER_MAX. */
+/* host:port; vsock:CID:PORT; for AF_UNIX peers the path, or "uid N pid N" of the unnamed ones; for the log. Returns
+ * TEXT, which has room for CONNECTION_PEER_MAX. */
 #define CONNECTION_PEER_MAX 160
-void connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
+const char *connection_format_peer(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
 
-/* The same for the proxy of a connection that has one. */
-void connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
+/* The same for its proxy; NULL where it has none. */
+const char *connection_format_proxy(const struct connection *connection, char text[CONNECTION_PEER_MAX]);
 
 /* Makes SOURCE and DESTINATION, which PROXY_HEADER gives, the connection's peer and local address; who connected is
  * kept as its proxy. */
