@@ -15,7 +15,8 @@ static void send_report(const struct buf *message) {
 void report_ready(const struct manager *manager) {
         AUTO(buf_deinit) struct buf message = BUF_NULL;
 
-        buf_printf(&message, "READY=1\nSTATUS=%zu services", manager->service_count);
+        buf_printf(&message, "READY=1\nSTATUS=%zu service%s", manager->service_count,
+                   manager->service_count == 1 ? "" : "s");
         send_report(&message);
 }
 

@@ -1,8 +1,10 @@
 /*
- * passworker: the cheapest worker of a queue there is, for t/bench/pass.
+ * passworker: the least that a worker of a queue has to do, for t/bench/pass.
  *
  *     passworker                         takes connections out of the queue that is descriptor 3,
  *                                        says "ok" on each and closes it
+ *     passworker once                    does the same for the one connection that is its stdout:
+ *                                        the program for one process per connection
  *     passworker bare WORKERS ADDRESS    the least that a program can do to feed such workers:
  *                                        listens on ADDRESS:0, prints the port, starts WORKERS of
  *                                        them, then: accept, send, close. No log, no limits, no
@@ -116,8 +118,10 @@ int main(int argc, char **argv) {
         signal(SIGPIPE, SIG_IGN);
         if (argc == 4 && strcmp(argv[1], "bare") == 0)
                 feed(atoi(argv[2]), argv[3]);
+        if (argc == 2 && strcmp(argv[1], "once") == 0)
+                return write(STDOUT_FILENO, "ok\n", 3) != 3;
         if (argc == 1)
                 return work();
-        fprintf(stderr, "usage: passworker [bare WORKERS ADDRESS]\n");
+        fprintf(stderr, "usage: passworker [once | bare WORKERS ADDRESS]\n");
         return 2;
 }
