@@ -269,11 +269,7 @@ static bool is_same_place(const struct inetd_entry *a, const struct inetd_entry 
                 return a->mux != INETD_MUX_NO && b->mux != INETD_MUX_NO && strcasecmp(a->service, b->service) == 0;
         if (a->family == AF_UNIX || b->family == AF_UNIX)
                 return a->family == b->family && strcmp(a->service, b->service) == 0;
-        if (a->port != b->port || strcmp(a->base, b->base) != 0)
-                return false;
-        if (a->family != b->family && a->family != AF_UNSPEC && b->family != AF_UNSPEC)
-                return false;
-        return strcmp(a->host, b->host) == 0 || strcmp(a->host, "*") == 0 || strcmp(b->host, "*") == 0;
+        return a->port == b->port && strcmp(a->base, b->base) == 0 && inetd_listen_overlaps(a, b);
 }
 
 /* Of two lines for one service inetd takes the later; of two for one socket the earlier has it. */

@@ -5,8 +5,8 @@
 #include "import/inetdservice.h"
 #include "net/addr.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define HOST_MAX 256
 
@@ -24,6 +24,50 @@ static const char *next_host(const char **list, char host[HOST_MAX]) {
         }
         snprintf(host, HOST_MAX, "%.*s", (int)size, start);
         return host;
+}
+
+/* A host as it counts for who is where: its family, AF_UNSPEC for both, and its address or name. */
+static int settle_host(const struct inetd_entry *entry, char host[HOST_MAX]) {
+        struct in6_addr in6;
+
+        if (strcmp(host, "localhost") == 0 && entry->family != AF_UNSPEC)
+                snprintf(host, HOST_MAX, "%s", entry->family == AF_INET6 ? "::1" : "127.0.0.1");
+        if (strcmp(host, "*") == 0)
+                return entry->family;
+        if (hostport_is_ipv4(host))
+                return AF_INET;
+        if (!hostport_is_ipv6(host))
+                return AF_UNSPEC;
+        if (inet_pton(AF_INET6, host, &in6) == 1)
+                inet_ntop(AF_INET6, &in6, host, HOST_MAX);
+        return AF_INET6;
+}
+
+static bool has_host(const struct inetd_entry *entry, int family, const char *host) {
+        const char *list = entry->host;
+        char own[HOST_MAX];
+
+        while (next_host(&list, own)) {
+                int own_family = settle_host(entry, own);
+
+                if ((own_family == family || own_family == AF_UNSPEC || family == AF_UNSPEC) &&
+                    (strcmp(own, host) == 0 || strcmp(own, "*") == 0 || strcmp(host, "*") == 0))
+                        return true;
+        }
+        return false;
+}
+
+bool inetd_listen_overlaps(const struct inetd_entry *a, const struct inetd_entry *b) {
+        const char *list = a->host;
+        char host[HOST_MAX];
+
+        while (next_host(&list, host)) {
+                int family = settle_host(a, host);
+
+                if (has_host(b, family, host))
+                        return true;
+        }
+        return false;
 }
 
 bool inetd_listen_is_local(const struct inetd_entry *entry) {

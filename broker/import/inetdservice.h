@@ -12,6 +12,9 @@ void inetd_service_write(struct sheet_service *service, enum inetd_dialect diale
 /* Its `listen`; for inetdservice.c. */
 void inetd_listen_write(struct sheet_service *service, const struct inetd_entry *entry);
 
+/* Whether two services with the same port have an address in common, which Linux gives to one of them alone. */
+bool inetd_listen_overlaps(const struct inetd_entry *a, const struct inetd_entry *b);
+
 /* Whether only this machine reaches it. */
 bool inetd_listen_is_local(const struct inetd_entry *entry);
 
