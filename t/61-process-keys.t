@@ -381,6 +381,46 @@ sub with_child {
         return ($socket, $line =~ /(\d+)/);
 }
 
+# What a server leaves behind that nobody has told to end: the one who accepts is its child.
+part 'the group of a server that ends by itself' => sub {
+        my ($major, $minor) = (POSIX::uname())[2] =~ /^(\d+)\.(\d+)/;
+        skip_part('the kernel cannot signal a group by its descriptor') if $major < 6 || $major == 6 && $minor < 9;
+        my $t = BrokerTest->new(later => 1);
+        my $server = $t->write_file('server.pl', <<'P');
+use Socket;
+open my $listener, '+<&=', shift or die;
+if (fork) { sleep }
+while (accept my $client, $listener) {
+        syswrite $client, "$$\n";
+        sysread $client, my $byte, 1;
+}
+P
+        $t->write_conf(<<"Y");
+fds: &a {listen: 127.0.0.1:0, wait: yes, stop_grace_period: 10min, command: [$^X, $server, 3]}
+process: {<<: *a, kill_mode: process}
+stdio: {<<: *a, handoff: stdio, command: [$^X, $server, 0]}
+Y
+        $t->start;
+        for my $service (qw(fds process stdio)) {
+                my ($socket, $child) = with_child($t, $service);
+                my $main = $t->wait_message('server started', service => $service, -from => 0)->{pid};
+
+                kill 'KILL', $main;
+                ok($t->wait_message('server ended', service => $service, pid => $main), "$service: the server is killed");
+                if ($service ne 'fds') {
+                        ok(kill(0, $child), 'its child lives on');
+                        kill 'KILL', $child;
+                }
+                is(BrokerTest::read_all($socket), '', 'its child ends') if $service eq 'fds';
+                (undef, my $next) = with_child($t, $service);
+                isnt($next, $child, 'and another server serves');
+                kill 'KILL', $next;
+        }
+        is(($t->verb('stop', 'fds'))[0], 0, 'it is stopped');
+        is(($t->verb('start', 'fds'))[0], 0, 'and its address is free');
+        $t->stop;
+};
+
 part 'kill_mode' => sub {
         my $t = BrokerTest->new(services => <<'Y');
 group: &a

@@ -83,6 +83,7 @@ static void process_save(const struct process *process, struct state_out out) {
         state_put_flag(out, "killed", process->killed);
         state_put_integer(out, "stop_signal", policy->stop_signal);
         state_put_flag(out, "process_only", policy->process_only);
+        state_put_flag(out, "ends_group", policy->ends_group);
         state_put_usec(out, "stop_grace_period", policy->stop_grace_period);
         state_put_usec(out, "max_runtime", policy->max_runtime);
         if (process->launch_failed) {
@@ -107,6 +108,7 @@ static void process_restore_in(struct program *program, struct state_in in) {
                         {
                                 .stop_signal = (int)state_get_integer(in, "stop_signal", SIGTERM),
                                 .process_only = state_get_flag(in, "process_only"),
+                                .ends_group = state_get_flag(in, "ends_group"),
                                 .stop_grace_period = state_get_usec(in, "stop_grace_period"),
                                 .max_runtime = state_get_usec(in, "max_runtime"),
                         },

@@ -109,22 +109,29 @@ usec_t process_kill_time(const struct process *process) {
         return until;
 }
 
-/* When those it was told to end with get SIGKILL; USEC_INFINITY: they do not. */
+/* When those who were told to end with it, or are now, get SIGKILL; USEC_INFINITY: they do not. */
 static usec_t process_remains_until(const struct process *process) {
-        if (process->reason == PROCESS_ENDED || process->policy.process_only)
+        if (process->policy.process_only)
                 return USEC_INFINITY;
-        return process_kill_time(process);
+        if (process->reason != PROCESS_ENDED)
+                return process_kill_time(process);
+        return process->policy.ends_group ? usec_add(clock_monotonic(), process->policy.stop_grace_period)
+                                          : USEC_INFINITY;
 }
 
 static void process_leave_remains(struct process *process) {
         int fds[] = {take_fd(process->launched.pidfd), take_fd(process->group_pidfd)};
         usec_t until = process_remains_until(process);
 
-        for (size_t i = 0; i < LENGTH_OF(fds); i++)
-                if (until != USEC_INFINITY && fds[i] >= 0)
-                        remains_keep(&process->host->remains, fds[i], until);
-                else
+        for (size_t i = 0; i < LENGTH_OF(fds); i++) {
+                if (until == USEC_INFINITY || fds[i] < 0) {
                         fd_close(fds[i]);
+                        continue;
+                }
+                if (process->reason == PROCESS_ENDED && pidfd_signal_group(fds[i], process->policy.stop_signal) == 0)
+                        pidfd_signal_group(fds[i], SIGCONT);
+                remains_keep(&process->host->remains, fds[i], until);
+        }
 }
 
 static void unwatch(struct process *process) {

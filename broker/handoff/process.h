@@ -39,6 +39,7 @@ struct process *process_host_find(struct process_host *host, pid_t pid);
 struct process_policy {
         int stop_signal;
         bool process_only;        /* signals are for the process alone, not for its group */
+        bool ends_group;          /* when it ends by itself, what is left of its group is told to end */
         usec_t stop_grace_period; /* from stop_signal to SIGKILL */
         usec_t max_runtime;       /* USEC_INFINITY: none */
 };

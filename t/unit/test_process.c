@@ -282,6 +282,37 @@ static void test_remains_end(void **state UNUSED) {
         }
 }
 
+/* It ends by itself, and its children with it; one that does not hear has as long as it would have had. */
+static void test_ends_group(void **state UNUSED) {
+        static const char left[] = "sh -c 'echo $$; exec sleep 1000' & exit 3";
+        static const char deaf[] = "sh -c 'trap \"\" TERM; echo $$; exec sleep 1000' & wait";
+        struct process_policy policy = policy_of(HOUR, USEC_INFINITY);
+        struct script script;
+        pid_t pid;
+
+        if (!has_groups())
+                return;
+        policy.ends_group = true;
+        start(&script, left, policy);
+        run_until_end(&script);
+        assert_int_equal(script.end.reason, PROCESS_ENDED);
+        run_until_gone(&script);
+        finish(&script);
+        for (int i = 0; i < 2; i++) {
+                policy.stop_grace_period = i == 0 ? 100 * USEC_PER_MSEC : (usec_t)HOUR;
+                policy.process_only = i == 1;
+                start(&script, deaf, policy);
+                pid = read_pid(&script);
+                assert_int_equal(kill(script.process->launched.pid, SIGKILL), 0);
+                run_until_end(&script);
+                assert_int_equal(host.remains.count, i == 0 ? 1 : 0);
+                if (i == 1)
+                        assert_int_equal(kill(pid, SIGKILL), 0);
+                run_until_gone(&script);
+                finish(&script);
+        }
+}
+
 /* At the broker's own end nobody will be there to do it later. */
 static void test_remains_at_end(void **state UNUSED) {
         struct script script;
@@ -349,7 +380,8 @@ int main(void) {
                 cmocka_unit_test(test_adopt_orphan),   cmocka_unit_test(test_adopt_child),
                 cmocka_unit_test(test_adopt_back),     cmocka_unit_test(test_adopt_session),
                 cmocka_unit_test(test_remains_killed), cmocka_unit_test(test_remains_end),
-                cmocka_unit_test(test_timers),         cmocka_unit_test(test_remains_at_end),
+                cmocka_unit_test(test_timers),         cmocka_unit_test(test_ends_group),
+                cmocka_unit_test(test_remains_at_end),
         };
 
         return cmocka_run_group_tests_name("process", tests, setup, teardown);
