@@ -8,6 +8,7 @@ use FindBin qw($RealBin);
 use IO::Select;
 use IO::Socket::IP;
 use Socket qw(SOCK_STREAM SHUT_WR);
+use JSON::PP qw(decode_json);
 use Test::More;
 
 my $server = "$RealBin/server/supervised.py";
@@ -104,14 +105,15 @@ web: {listen: {address: 127.0.0.1:0, reuse_port: yes}, wait: yes, start: boot, w
 again: {listen: 127.0.0.1:0, wait: yes, start: boot, restart: always, restart_delay: 1ms, restart_delay_max: 1ms, command: ["true"]}
 told: {listen: 127.0.0.1:0, wait: yes, start: boot, ready: notify, command: [python3, $server, ready]}
 never: {listen: 127.0.0.1:0, wait: no, command: [cat]}
+none: {listen: 127.0.0.1:0, wait: no, working_dir: /no/such/directory, command: [cat]}
 Y
         my $address = metrics_address($t);
         my $m = scrape($address, 'before any client');
-        is($m->{'sockbroker_services'}, 11, 'services');
+        is($m->{'sockbroker_services'}, 12, 'services');
         is($m->{'sockbroker_connections_accepted_total{service="echo"}'}, 0, 'none accepted');
         ok(!(grep { /duration.*echo/ } keys %$m), 'no histogram of what has not happened');
 
-        for my $service (qw(echo echo fail shot long)) {
+        for my $service (qw(echo echo fail shot long none)) {
                 my $client = $t->connect($service);
                 shutdown $client, SHUT_WR;
                 BrokerTest::read_all($client);
@@ -133,6 +135,9 @@ Y
         is($m->{'sockbroker_connections_ended_total{service="echo",outcome="ok"}'}, 2, 'ended well');
         is($m->{'sockbroker_connections_ended_total{service="fail",outcome="failed"}'}, 1, 'failed');
         is($m->{'sockbroker_connections_ended_total{service="shot",outcome="signal"}'}, 1, 'killed by a signal');
+        is($m->{'sockbroker_connections_ended_total{service="none",outcome="launch_failed"}'}, 1, 'never became the program');
+        my $none = decode_json(($t->verb('status', 'none', '--json'))[1])->{services}[0];
+        is($none->{failed}, 1, 'and broker status counts it as failed');
         is($m->{'sockbroker_connections_ended_total{service="long",outcome="overran"}'}, 1, 'longer than max_runtime');
         is($m->{'sockbroker_connections_refused_total{service="shut",reason="only_from"}'}, 1, 'refused');
         is($m->{'sockbroker_connection_duration_seconds_count{service="echo"}'}, 2, 'durations');

@@ -349,6 +349,49 @@ part 'a replacement that cannot be made' => sub {
         end($t);
 };
 
+part 'a replacement whose program is gone' => sub {
+        my $t = BrokerTest->new(later => 1);
+        my $program = $t->write_file('program', "#!/bin/sh\nexec python3 $RealBin/server/supervised.py ready graceful\n");
+
+        chmod 0755, $program;
+        $t->write_conf("srv: {listen: 127.0.0.1:0, wait: yes, ready: notify, start_timeout: 1min, command: $program}\n");
+        $t->start;
+        my ($say) = client($t);
+        my $old = server_pid($say);
+        rename $program, "$program.gone";
+        like(($t->verb('replace', 'srv'))[2], qr/^broker: the old server goes on, no new one could be started: No such file/, 'which is told');
+        is(server_pid($say), $old, 'the old one goes on');
+        rename "$program.gone", $program;
+        my $order = give($t, 'replace', 'srv');
+        $t->wait_message('the new server is ready, the old one is told to end');
+        is_deeply(outcome($t, $order), [0, '', ''], 'once it is there again');
+        end($t);
+};
+
+part 'a start while it is being stopped' => sub {
+        my $port = do { IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1)->sockport };
+        my $t = begin(server_service('') =~ s/127\.0\.0\.1:0/127.0.0.1:$port/r);
+
+        for my $verb (qw(start restart)) {
+                my ($say, $socket) = client($t);
+                my $old = server_pid($say);
+                my $from = @{ $t->{log} };
+                my $stop = give($t, 'stop', 'srv');
+                wait_state($t, 'stopped', -from => $from);
+                my $start = give($t, $verb, 'srv');
+                my $again = give($t, $verb, 'srv');
+                is(status($t)->{process_count}, 1, "$verb: the old server has its client, and the address");
+                close $socket;
+                is_deeply(outcome($t, $stop), [0, '', ''], 'when it has ended, the stop is over');
+                my @outcomes = map { outcome($t, $_) } $start, $again;
+                is_deeply([sort map { $_->[0] } @outcomes], [0, $verb eq 'start' ? 1 : 0], "and $verb is carried out")
+                        or diag(explain(\@outcomes));
+                isnt(server_pid((client($t))[0]), $old, 'another one serves');
+                $_ && close $_ for splice @open;
+        }
+        end($t);
+};
+
 part 'two orders at once' => sub {
         my $t = begin(server_service(', start_timeout: 1min'));
         my ($say, $socket) = client($t);

@@ -120,9 +120,13 @@ static void add_counters(struct buf *out, const struct service_view *service, bo
                 add_label(out, "Datagrams");
                 buf_printf(out, "%llu taken\n", (unsigned long long)service->datagrams);
         }
-        add_label(out, "Programs");
-        buf_printf(out, "%llu ended, servers started %llu, restarts %llu\n", (unsigned long long)service->ended,
-                   (unsigned long long)service->starts, (unsigned long long)service->restarts);
+        add_label(out, "Ended");
+        buf_printf(out, "%llu connections and servers\n", (unsigned long long)service->ended);
+        if (service->starts > 0) {
+                add_label(out, "Started");
+                buf_printf(out, "%llu servers, %llu of them since one had ended\n", (unsigned long long)service->starts,
+                           (unsigned long long)service->restarts);
+        }
         if (service->refused_count == 0)
                 return;
         add_label(out, "Refused");

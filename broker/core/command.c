@@ -11,6 +11,7 @@
 struct command {
         struct list link;
         enum command_verb verb;
+        bool waits; /* before it begins, for the end of what was stopped */
         char *name;
         void (*done)(void *userdata, enum command_outcome outcome, const char *why); /* NULL: forgotten */
         void *userdata;
@@ -134,10 +135,21 @@ static enum command_outcome give_replace(struct team *team, struct buf *why) {
         return COMMAND_DONE;
 }
 
-static enum command_outcome give(struct manager *manager, enum command_verb verb, struct team *team, struct buf *why) {
+/* Whether it was stopped, and has not come to its end yet: its processes have the addresses. */
+static bool is_ending(const struct team *team) {
+        for (size_t i = 0; i < team->count; i++)
+                if (team->items[i]->state == SERVICE_HALTED && service_is_busy(team->items[i]))
+                        return true;
+        return false;
+}
+
+static enum command_outcome give(struct manager *manager, struct command *command, struct team *team, struct buf *why) {
         bool halted = team->items[0]->state == SERVICE_HALTED;
 
-        switch (verb) {
+        command->waits = (command->verb == COMMAND_START || command->verb == COMMAND_RESTART) && is_ending(team);
+        if (command->waits)
+                return COMMAND_DONE;
+        switch (command->verb) {
         case COMMAND_START:
                 return give_start(manager, team, why);
         case COMMAND_STOP:
@@ -171,7 +183,10 @@ static void say_end(const struct service *service, struct buf *why) {
 
 static void say_no_replacement(const struct service *service, struct buf *why) {
         buf_clear(why);
-        if (service->state == SERVICE_RUNNING && service->replacement == REPLACEMENT_FAILED) {
+        if (service->replacement_error < 0) {
+                buf_printf(why, "the old server goes on, no new one could be started: %s",
+                           err_text(service->replacement_error));
+        } else if (service->state == SERVICE_RUNNING && service->replacement == REPLACEMENT_FAILED) {
                 buf_add_string(why, "the old server goes on, the new one did not become ready: ");
                 say_end(service, why);
         } else if (service->replacement == REPLACEMENT_FAILED && service->state != SERVICE_STOPPING) {
@@ -231,17 +246,44 @@ static bool is_under_way(const struct service *service, enum command_verb verb, 
         }
 }
 
-static bool command_is_under_way(struct manager *manager, const struct command *command, enum command_outcome *outcome,
+static enum command_outcome command_begin(struct manager *manager, struct command *command, struct buf *why) {
+        AUTO(team_deinit) struct team team = {0};
+        int r = team_find(manager, command->name, &team);
+
+        if (r < 0) {
+                buf_add_string(why, err_text(r));
+                return COMMAND_FAILED;
+        }
+        if (team.count == 0 && manager_find(manager, command->name)) {
+                buf_printf(why, "it is a worker: orders are for all of '%s'",
+                           manager_find(manager, command->name)->def->name);
+                return COMMAND_REFUSED;
+        }
+        if (team.count == 0) {
+                buf_printf(why, "there is no service '%s'", command->name);
+                return COMMAND_UNKNOWN;
+        }
+        if (manager->draining) {
+                buf_add_string(why, "the broker is about to end");
+                return COMMAND_REFUSED;
+        }
+        return give(manager, command, &team, why);
+}
+
+/* Begins what had to wait, once it need not any more. */
+static bool command_is_under_way(struct manager *manager, struct command *command, enum command_outcome *outcome,
                                  struct buf *why) {
         AUTO(team_deinit) struct team team = {0};
         bool under_way = false;
 
-        *outcome = COMMAND_DONE;
-        if (team_find(manager, command->name, &team) < 0)
+        *outcome = command->waits ? command_begin(manager, command, why) : COMMAND_DONE;
+        if (*outcome != COMMAND_DONE)
+                return false;
+        if (command->waits || team_find(manager, command->name, &team) < 0)
                 return true;
         if (team.count == 0 && command->verb != COMMAND_STOP && command->verb != COMMAND_KILL) {
                 *outcome = COMMAND_FAILED;
-                buf_add_string(why, "it was removed meanwhile");
+                buf_add_string(why, manager->draining ? "the broker is about to end" : "it was removed meanwhile");
         }
         for (size_t i = 0; i < team.count; i++)
                 under_way = is_under_way(team.items[i], command->verb, outcome, why) || under_way;
@@ -305,30 +347,6 @@ static int command_new(struct manager *manager, const struct command_order *orde
         return 0;
 }
 
-static enum command_outcome command_begin(struct manager *manager, const struct command_order *order, struct buf *why) {
-        AUTO(team_deinit) struct team team = {0};
-        int r = team_find(manager, order->name, &team);
-
-        if (r < 0) {
-                buf_add_string(why, err_text(r));
-                return COMMAND_FAILED;
-        }
-        if (team.count == 0 && manager_find(manager, order->name)) {
-                buf_printf(why, "it is a worker: orders are for all of '%s'",
-                           manager_find(manager, order->name)->def->name);
-                return COMMAND_REFUSED;
-        }
-        if (team.count == 0) {
-                buf_printf(why, "there is no service '%s'", order->name);
-                return COMMAND_UNKNOWN;
-        }
-        if (manager->draining) {
-                buf_add_string(why, "the broker is about to end");
-                return COMMAND_REFUSED;
-        }
-        return give(manager, order->verb, &team, why);
-}
-
 struct command *command_give(struct manager *manager, const struct command_order *order) {
         AUTO(buf_deinit) struct buf why = BUF_NULL;
         struct command *command = NULL;
@@ -339,7 +357,7 @@ struct command *command_give(struct manager *manager, const struct command_order
                 order->done(order->userdata, COMMAND_FAILED, err_text(r));
                 return NULL;
         }
-        outcome = command_begin(manager, order, &why);
+        outcome = command_begin(manager, command, &why);
         if (outcome == COMMAND_DONE && command_is_under_way(manager, command, &outcome, &why)) {
                 list_append(&manager->commands, &command->link);
                 return command;

@@ -52,6 +52,9 @@ void measures_connection_taken(struct measures **measures, usec_t latency) {
 void measures_ended(struct measures **measures, const struct process_end *end) {
         enum outcome outcome = measures_outcome(end);
 
+        /* A connection without a program is among those that the service counts as failed. */
+        if (end->connection && end->launch_failed)
+                return;
         if (end->connection)
                 measures_connection_ended(measures, outcome, since(end->connection->accepted_at, end->ended_at));
         else if (have(measures))

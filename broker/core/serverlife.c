@@ -191,6 +191,7 @@ static void enter_replacing(struct service *service) {
         if (r < 0) {
                 log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service)), "cannot start a new server: %s",
                           err_text(r));
+                service->replacement_error = r;
                 end_replacement(service, REPLACEMENT_FAILED);
                 return;
         }
@@ -238,6 +239,7 @@ void serverlife_on_replacement_ready(struct service *service) {
 
 void serverlife_on_replace(struct service *service) {
         service->replacement = REPLACEMENT_NONE;
+        service->replacement_error = 0;
         enter_replacing(service);
 }
 

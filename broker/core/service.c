@@ -333,6 +333,7 @@ static void on_ended(void *userdata, struct handoff *handoff, const struct proce
         record_end(program, end);
         measures_ended(&service->measures, end);
         service->counters.ended++;
+        service->counters.failed += end->connection && end->launch_failed;
         service->last_exit = end->exit;
         service->last_launch_failed = end->launch_failed;
         service->last_reason = end->reason;

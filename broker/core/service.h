@@ -59,7 +59,7 @@ enum replacement {
 
 struct service_counters {
         uint64_t accepted;
-        uint64_t ended;
+        uint64_t ended;    /* connections that are over, by whomever they were served, and servers */
         uint64_t failed;   /* accepted, but no program could be started for it */
         uint64_t starts;   /* of servers */
         uint64_t restarts; /* of these, those that `restart` made necessary */
@@ -86,6 +86,7 @@ struct service {
         enum after_stop after_stop;
         enum replacement replacement;
         int pause_error;              /* negative errno that led to it, or 0 */
+        int replacement_error;        /* why no new server could be started beside the old one; 0: it was */
         enum child_stage pause_stage; /* of a start that failed on its way, or CHILD_STAGE_NONE */
         struct list short_link;       /* among the manager's services that wait for what ran short */
         usec_t since;                 /* when it entered its state, monotonic */

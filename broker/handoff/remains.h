@@ -1,6 +1,6 @@
 /* What is left of process groups that were told to end, and whose leader has: their members have the rest of the grace
- * period, or all of it where the leader has ended by itself, then they get SIGKILL. Needs Linux 6.9, where a pidfd stands for a group: a number could be somebody else's
- * by then. Before, there are none, and such members live on. */
+ * period, or all of it where the leader has ended by itself, and then they get SIGKILL. Needs Linux 6.9, where a pidfd
+ * stands for a group: a number could be somebody else's by then. Before, there are none, and such members live on. */
 #pragma once
 
 #include "base/list.h"
