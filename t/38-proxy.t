@@ -246,7 +246,7 @@ sub push_all {
         is(BrokerTest::read_line($client), "x\n", 'a connection keeps it');
         close $client;
         my $record = $t->wait_message('server ended', service => 'demand');
-        is("$record->{pid} $record->{reason}", "$pid stopped", 'idle_stop ends it');
+        is("$record->{pid} $record->{reason}", "$pid idle_stop", 'idle_stop ends it');
         ok($t->served('demand'), 'the next client starts it again');
         $pid = $t->wait_message('server started', service => 'demand')->{pid};
         kill 'KILL', -$pid;

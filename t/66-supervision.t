@@ -160,7 +160,7 @@ my $silent = client('silent');
 is($silent->('say WATCHDOG_USEC=100000'), 'ok', 'it promises to speak ten times a second');
 ok($u->wait_message(qr/silent for longer/, service => 'silent'), 'but says nothing');
 my $end = $u->wait_message('server ended', service => 'silent');
-is($end->{reason}, 'killed after stop_grace_period', 'it does not listen to stop_signal: SIGKILL');
+is("$end->{reason}, killed $end->{killed}", 'watchdog, killed after stop_grace_period', 'it does not listen to stop_signal: SIGKILL');
 $silent = client('silent');
 like($silent->('who'), qr/pid/, 'the next client starts another');
 $plain2 = client('plain');

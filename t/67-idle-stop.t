@@ -130,7 +130,7 @@ $c = $t->connect('deaf');
 say_to($c);
 close $c;
 # Its reason is in the same line as that.
-ok($t->wait_message('server ended', service => 'deaf', reason => 'killed after stop_grace_period'),
+ok($t->wait_message('server ended', service => 'deaf', reason => 'idle_stop', killed => 'after stop_grace_period'),
         'one that does not listen to SIGTERM is killed');
 like(say_to($t->connect('deaf')), qr/hello/, 'and the service goes on');
 

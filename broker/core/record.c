@@ -42,18 +42,17 @@ void record_end(const struct program *program, const struct process_end *end) {
         if (!log_is_enabled(level))
                 return;
         exitinfo_format(&end->exit, status);
-        log_event(
-                level,
-                LOG_FIELDS(LOG_STRING("service", program->service->name),
-                           LOG_STRING("peer", end->connection ? connection_format_peer(end->connection, peer) : NULL),
-                           LOG_INTEGER("pid", end->pid), LOG_DURATION("duration", end->ended_at - end->started_at),
-                           LOG_STRING("status", status),
-                           LOG_STRING("reason", end->killed ? "killed after stop_grace_period" : reasons[end->reason]),
-                           LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
-                           LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
-                end->connection ? "connection ended"
-                : program->pool ? "worker ended"
-                                : "server ended");
+        log_event(level,
+                  LOG_FIELDS(LOG_STRING("service", program->service->name),
+                             LOG_STRING("peer", end->connection ? connection_format_peer(end->connection, peer) : NULL),
+                             LOG_INTEGER("pid", end->pid), LOG_DURATION("duration", end->ended_at - end->started_at),
+                             LOG_STRING("status", status), LOG_STRING("reason", reasons[end->reason]),
+                             LOG_STRING("killed", end->killed ? "after stop_grace_period" : NULL),
+                             LOG_STRING("failed", end->launch_failed ? child_stage_names[end->failure.stage] : NULL),
+                             LOG_STRING("error", end->launch_failed ? err_text(end->failure.error) : NULL)),
+                  end->connection ? "connection ended"
+                  : program->pool ? "worker ended"
+                                  : "server ended");
 }
 
 /* A target that is down is one event, however many clients there are. */

@@ -56,7 +56,8 @@ static void arm_timer_at(struct service *service, usec_t at) {
                 sd_event_source_set_enabled(service->timer, SD_EVENT_ONESHOT);
                 return;
         }
-        r = sd_event_add_time(service->manager->event, &service->timer, CLOCK_MONOTONIC, at, 0, on_timer, service);
+        r = sd_event_add_time(service->manager->event, &service->timer, CLOCK_MONOTONIC, at, USEC_PER_MSEC, on_timer,
+                              service);
         if (r < 0)
                 log_event(LOG_LEVEL_ERROR, LOG_FIELDS(SERVICE_FIELD(service)), "cannot set a timer: %s", err_text(r));
 }

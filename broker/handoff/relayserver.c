@@ -55,14 +55,18 @@ int relayserver_want(struct relays *relays, usec_t now) {
         return r == -EBUSY ? 0 : r;
 }
 
-void relayserver_stop(struct relays *relays) {
+static void stop(struct relays *relays, enum process_reason reason) {
         struct process *server = list_first(&relays->handoff.processes, struct process, link);
 
         relays->server_wanted = relays->server_again = false;
         if (relays->server != RELAY_SERVER_RUNNING)
                 return;
         relays->server = RELAY_SERVER_STOPPING;
-        process_stop(server, PROCESS_STOPPED);
+        process_stop(server, reason);
+}
+
+void relayserver_stop(struct relays *relays) {
+        stop(relays, PROCESS_STOPPED);
 }
 
 static usec_t idle_at(const struct relays *relays) {
@@ -78,7 +82,7 @@ static bool is_wanted(const struct relays *relays) {
 
 void relayserver_run(struct relays *relays, usec_t now) {
         if (now >= idle_at(relays))
-                relayserver_stop(relays);
+                stop(relays, PROCESS_IDLE);
         if (is_wanted(relays))
                 relayserver_want(relays, now);
 }
@@ -91,7 +95,7 @@ usec_t relayserver_next(const struct relays *relays) {
 
 void relayserver_on_end(struct relays *relays, const struct process_end *end) {
         const struct handoff_relay *setup = relays_setup(relays);
-        bool ours = end->reason == PROCESS_STOPPED;
+        bool ours = end->reason == PROCESS_STOPPED || end->reason == PROCESS_IDLE;
         bool failed = end->launch_failed || end->reason != PROCESS_ENDED || !exitinfo_is_success(&end->exit);
         usec_t ran = end->ended_at - end->started_at;
 

@@ -56,7 +56,8 @@ static int add(struct remains *remains, int pidfd, usec_t until) {
 
         if (!remnant)
                 return err_raise(-ENOMEM);
-        r = sd_event_add_time(remains->event, &remnant->timer, CLOCK_MONOTONIC, until, 0, on_timer, remnant);
+        r = sd_event_add_time(remains->event, &remnant->timer, CLOCK_MONOTONIC, until, USEC_PER_MSEC, on_timer,
+                              remnant);
         if (r < 0) {
                 free(remnant);
                 return err_raise(r);
