@@ -392,6 +392,26 @@ part 'a start while it is being stopped' => sub {
         end($t);
 };
 
+part 'a service that comes back before its server has ended' => sub {
+        my $port = do { IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0, Listen => 1)->sockport };
+        my $definition = server_service('') =~ s/127\.0\.0\.1:0/127.0.0.1:$port/r;
+        my $t = begin($definition);
+        my ($say, $socket) = client($t);
+        my $old = server_pid($say);
+
+        $t->write_conf('');
+        is(($t->verb('reload'))[0], 0, 'it is removed');
+        $t->write_conf($definition);
+        my ($status, $out, $err) = $t->verb('reload');
+        is($status, 1, 'its address is in use');
+        like($err, qr/cannot bind 127\.0\.0\.1:$port: Address already in use: 'srv' was there, and its processes have not ended yet/, 'by whom');
+        close $socket;
+        $t->wait_message('server ended', pid => $old);
+        is(($t->verb('reload'))[0], 0, 'and then it is free');
+        isnt(server_pid((client($t))[0]), $old, 'and served');
+        end($t);
+};
+
 part 'two orders at once' => sub {
         my $t = begin(server_service(', start_timeout: 1min'));
         my ($say, $socket) = client($t);

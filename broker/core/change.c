@@ -126,13 +126,49 @@ static bool make_way(const struct reload *reload, const struct port_request *req
         return found;
 }
 
+static bool was_at(const struct service *service, const struct addr *addr) {
+        for (size_t i = 0; i < service->def->listen.count; i++) {
+                const struct addr_list *addrs = &service->def->listen.items[i].addrs;
+
+                for (size_t j = 0; j < addrs->count; j++) {
+                        const struct addr *other = &addrs->items[j];
+                        bool same_port = addr_is_ip(addr) && addr_is_ip(other) && addr->type == other->type &&
+                                         addr_port(&addr->sockaddr) == addr_port(&other->sockaddr);
+
+                        if (same_port || addr_equal(addr, other))
+                                return true;
+                }
+        }
+        return false;
+}
+
+/* A service that was removed or stopped has no sockets any more, but its processes that are ending have. */
+static void name_holder(const struct manager *manager, const struct addr *addr, struct buf *why) {
+        const struct list *lists[] = {&manager->leaving, &manager->services};
+
+        for (size_t i = 0; i < LENGTH_OF(lists); i++) {
+                const struct service *service;
+
+                list_for_each(service, lists[i], link)
+                        if (service->port_count == 0 && service_is_busy(service) && was_at(service, addr)) {
+                                buf_printf(why, ": '%s' was there, and its processes have not ended yet",
+                                           service->name);
+                                return;
+                        }
+        }
+}
+
 static int open_port(const struct reload *reload, const struct port_request *request, struct port **ret,
                      struct buf *why) {
         struct port_request again = *request;
         int r = port_open(reload->manager->event, request, ret, why);
 
-        if (r != -EADDRINUSE || !make_way(reload, request))
+        if (r != -EADDRINUSE)
                 return r;
+        if (!make_way(reload, request)) {
+                name_holder(reload->manager, request->addr, why);
+                return r;
+        }
         buf_clear(why);
         again.into_place = true;
         return port_open(reload->manager->event, &again, ret, why);
