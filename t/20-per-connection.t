@@ -158,7 +158,7 @@ is($t->wait_message('connection ended', service => 'slow')->{reason}, 'max_runti
 is($t->ask('stubborn'), '', 'one that ignores the stop signal is killed');
 $end = $t->wait_message('connection ended', service => 'stubborn');
 is($end->{status}, 'signal:KILL', 'by SIGKILL');
-like($end->{reason}, qr/stop_grace_period/, 'after the grace period');
+is("$end->{reason}, killed $end->{killed}", 'max_runtime, killed after stop_grace_period', 'after the grace period');
 $t->stop;
 
 SKIP: {

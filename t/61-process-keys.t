@@ -269,7 +269,9 @@ Y
         my $paused = $t->wait_message(qr/^paused/, service => 'later');
         is($paused->{message}, "paused, clients wait: cannot start 'cat' in root_dir $dir/later: No such file or directory",
                 'one that is not there: it pauses and says why') or 1;
-        make_jail("$dir/later");
+        # It comes in one piece: the broker may look at any moment.
+        make_jail("$dir/soon");
+        rename "$dir/soon", "$dir/later";
         syswrite $client, "z\n";
         is(BrokerTest::read_line($client), "z\n", 'the client is served once it is there');
 

@@ -327,7 +327,7 @@ END
         my %is = $said =~ /^(\w+): (.*)$/mg;
         my %want = (
                 before => 'inactive',
-                first => 'served active 1 services',
+                first => 'served active 1 service',
                 reloaded => 'served',
                 restarted => 'served',
                 killed => 'served by another: yes',

@@ -75,7 +75,7 @@ static struct process_policy policy_of(const struct service_def *def) {
                 .max_runtime = def->max_runtime,
                 .process_only = def->kill_mode == KILL_PROCESS,
                 /* A server of inetd's may leave a child with its client, and end so that inetd listens again. */
-                .ends_group = def->proxy || def->handoff == HANDOFF_PASS || def->handoff == HANDOFF_REQUEST ||
+                .ends_group = def->handoff == HANDOFF_PASS || def->handoff == HANDOFF_REQUEST ||
                               (def->wait && def->handoff == HANDOFF_FDS),
         };
 }

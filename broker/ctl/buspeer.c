@@ -16,17 +16,20 @@
 #define SEND_BUFFER (256 * 1024)
 
 void bus_peer_free(struct bus_peer *peer) {
+        struct bus *bus = peer->bus;
+
         bus_orders_forget(peer);
         bus_claims_end(peer);
         bus_upgrade_forget(peer);
         list_remove(&peer->link);
-        peer->bus->peer_count--;
+        bus->peer_count--;
         peer->timer = sd_event_source_disable_unref(peer->timer);
         /* Before it is closed: messages that somebody still has a reference to keep the connection, but nobody watches
          * it any more. */
         sd_bus_detach_event(peer->connection);
         sd_bus_close(peer->connection);
         sd_bus_unref(peer->connection);
+        reserve_refill(&bus->reserve);
         free(peer);
 }
 

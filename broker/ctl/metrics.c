@@ -99,6 +99,7 @@ static void server_run(struct metrics_server *server) {
         MHD_UNSIGNED_LONG_LONG timeout;
 
         MHD_run(server->daemon);
+        reserve_refill(&server->reserve);
         if (MHD_get_timeout(server->daemon, &timeout) != MHD_YES) {
                 sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
                 return;

@@ -6,14 +6,14 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-static void take(struct reserve *reserve) {
+void reserve_refill(struct reserve *reserve) {
         if (reserve->fd < 0 && reserve->null_fd >= 0)
                 reserve->fd = fcntl(reserve->null_fd, F_DUPFD_CLOEXEC, 3);
 }
 
 void reserve_init(struct reserve *reserve, int null_fd) {
         *reserve = (struct reserve){.null_fd = null_fd, .fd = -EBADF};
-        take(reserve);
+        reserve_refill(reserve);
 }
 
 void reserve_deinit(struct reserve *reserve) {
@@ -24,7 +24,7 @@ int reserve_accept(struct reserve *reserve, int listener, union sockaddr_any *pe
         struct sockaddr *address = peer ? &peer->sa : NULL;
         int fd;
 
-        take(reserve);
+        reserve_refill(reserve);
         fd = accept4(listener, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0 || errno != EMFILE || reserve->fd < 0)
                 return fd;

@@ -16,6 +16,9 @@ struct reserve {
 void reserve_init(struct reserve *reserve, int null_fd);
 void reserve_deinit(struct reserve *reserve);
 
-/* accept4(2), non-blocking and close-on-exec. PEER may be NULL, with SIZE. The reserve that was used is taken back at
- * the next call, if there is one to be had. */
+/* Takes back the one that was used, if there is one to be had: to be called where a connection has been closed, before
+ * anybody else gets its descriptor. */
+void reserve_refill(struct reserve *reserve);
+
+/* accept4(2), non-blocking and close-on-exec. PEER may be NULL, with SIZE. */
 int reserve_accept(struct reserve *reserve, int listener, union sockaddr_any *peer, socklen_t *size);
