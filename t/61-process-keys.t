@@ -318,15 +318,52 @@ END
         is(join(',', $text =~ /services\.a\.(\w+):/g), 'root_dir,cpuset,cap_add', 'all that is wrong is said at once');
 };
 
+part 'limits of open files that only the kernel knows' => sub {
+        my ($nr_open) = (slurp('/proc/sys/fs/nr_open') // '') =~ /^(\d+)/ or skip_part 'the kernel does not show fs.nr_open';
+        skip_part 'prlimit is not installed' unless have('prlimit');
+        my @lower = ('prlimit', '--nofile=200:500');
+        my %wraps = (500 => [@lower, $root && has('SETPCAP') && have('setpriv') ? without('SYS_RESOURCE') : ()]);
+
+        delete $wraps{500} if has('SYS_RESOURCE') && @{ $wraps{500} } == 2;
+        $wraps{$nr_open} = \@lower if has('SYS_RESOURCE');
+        for my $highest (sort { $a <=> $b } keys %wraps) {
+                my $t = BrokerTest->new(services => <<'Y', wrap => $wraps{$highest});
+all: {listen: 127.0.0.1:0, wait: no, handoff: fds, command: [%PROBE%, "--out=fd:3"], ulimits: {nofile: unlimited}}
+hard: {listen: 127.0.0.1:0, wait: no, handoff: fds, command: [%PROBE%, "--out=fd:3"], ulimits: {nofile: {soft: 100, hard: unlimited}}}
+Y
+                is_deeply($t->ask_probe('all')->{rlimits}{nofile}, [$highest, $highest], "unlimited is $highest");
+                is_deeply($t->ask_probe('hard')->{rlimits}{nofile}, [100, $highest], 'also as the hard limit alone');
+                like(slurp("/proc/$t->{main_pid}/limits"), qr/^Max open files\s+\d+\s+500\s/m, 'the broker\'s own is as it was');
+                release($t);
+        }
+        my $above = $nr_open + 1;
+        my ($text, $status) = check("ulimits: {nofile: $above}\n", @lower);
+        like($text, qr{^F:6:14: services.a.ulimits.nofile: warning: $above is more than the kernel gives any program; they get $nr_open, }, 'more than that is said by the check');
+        is($status, 0, 'and no error');
+        like((check("ulimits: {nofile: {soft: $nr_open, hard: unlimited}}\n", @lower))[0], qr/no warnings/, 'as much is nothing to speak of');
+        skip_part 'higher limits are given by those with SYS_RESOURCE only' unless has('SYS_RESOURCE');
+        my $t = BrokerTest->new(services => <<"Y");
+above: {listen: 127.0.0.1:0, wait: no, handoff: fds, command: [%PROBE%, "--out=fd:3"], ulimits: {nofile: $above}}
+both: {listen: 127.0.0.1:0, wait: no, handoff: fds, command: [%PROBE%, "--out=fd:3"], ulimits: {nofile: {soft: 7, hard: $above}}}
+soft: {listen: 127.0.0.1:0, wait: no, handoff: fds, command: [%PROBE%, "--out=fd:3"], ulimits: {nofile: {soft: $above, hard: unlimited}}}
+Y
+        is_deeply($t->ask_probe('above')->{rlimits}{nofile}, [$nr_open, $nr_open], 'they do');
+        is_deeply($t->ask_probe('both')->{rlimits}{nofile}, [7, $nr_open], 'of the hard limit');
+        is_deeply($t->ask_probe('soft')->{rlimits}{nofile}, [$nr_open, $nr_open], 'and of the soft one');
+        release($t);
+};
+
 part 'every step that fails is named, and gives its place back' => sub {
         my %fails = (
-                ulimits => ['nofile', 'ulimits: {nofile: 4000000000}', 'setting ulimits'],
                 dir     => ['dir', 'working_dir: /nonexistent', 'entering working_dir'],
                 program => ['program', 'working_dir: /', 'executing the program'],
         );
-        my @wrap;
+        my @wrap = have('prlimit') ? ('prlimit', '--core=0:0') : ();
+
+        $fails{ulimits} = ['limit', 'ulimits: {core: 1}', 'setting ulimits'] if @wrap && !has('SYS_RESOURCE');
         if ($root && has('SETPCAP') && have('setpriv')) {
-                @wrap = without(qw(SYS_NICE SETUID SETGID));
+                $fails{ulimits} = ['limit', 'ulimits: {core: 1}', 'setting ulimits'] if @wrap;
+                push @wrap, without(qw(SYS_NICE SYS_RESOURCE SETUID SETGID));
                 $fails{nice} = ['nice', 'nice: -20', 'setting nice'];
                 $fails{group} = ['group', 'group: games', 'changing the group'];
                 $fails{groups} = ['groups', 'group_add: [games]', 'setting groups'];

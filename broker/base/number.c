@@ -1,13 +1,16 @@
 #include "base/number.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 int number_parse(const char *text, int64_t min, int64_t max, int64_t *ret) {
         const char *digits = text[0] == '-' || text[0] == '+' ? text + 1 : text;
@@ -24,6 +27,18 @@ int number_parse(const char *text, int64_t min, int64_t max, int64_t *ret) {
                 return -ERANGE;
         *ret = value;
         return 0;
+}
+
+int number_read_file(const char *path, int64_t min, int64_t max, int64_t *ret) {
+        AUTO(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        char text[32];
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        return number_parse(text, min, max, ret);
 }
 
 int number_parse_bool(const char *text, bool *ret) {

@@ -12,6 +12,10 @@
 /* A decimal integer within [MIN, MAX]; a sign only in front, no blanks, no leading zeros. */
 int number_parse(const char *text, int64_t min, int64_t max, int64_t *ret);
 
+/* The same, alone on the first line of the file at PATH, as the kernel shows its settings; -errno where it cannot be
+ * read. */
+int number_read_file(const char *path, int64_t min, int64_t max, int64_t *ret);
+
 /* yes/no/true/false/on/off, in any of YAML's three spellings of case. */
 int number_parse_bool(const char *text, bool *ret);
 

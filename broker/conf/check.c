@@ -301,6 +301,7 @@ static void finish_def(struct decoder *dec, struct record *record) {
         def->places.group = place_of(dec, record, SERVICE_GROUP);
         def->places.group_add = place_of(dec, record, SERVICE_GROUP_ADD);
         def->places.root_dir = place_of(dec, record, SERVICE_ROOT_DIR);
+        def->places.ulimits = place_of(dec, record, SERVICE_ULIMITS);
         def->places.idle_stop = place_of(dec, record, SERVICE_IDLE_STOP);
         def->places.oom_score_adj = place_of(dec, record, SERVICE_OOM_SCORE_ADJ);
 }

@@ -130,7 +130,9 @@ static const struct key process_keys[] = {
                 .offset = FIELD(ulimits),
                 .visible = true,
                 .fallback_means = "the broker's own",
-                .meaning = "Resource limits by their names in docker compose; one number is both soft and hard limit.",
+                .meaning = "Resource limits by their names in docker compose; one number is both soft and hard limit. "
+                           "nofile: unlimited is the highest there is (fs.nr_open), or without the right to that the "
+                           "broker's own.",
                 .example = "{nofile: {soft: 1024, hard: 65536}, core: 0}",
         },
         {

@@ -201,6 +201,7 @@ struct places {
         struct place group;
         struct place group_add;
         struct place root_dir;
+        struct place ulimits;
         struct place oom_score_adj;
         struct place idle_stop;
 };

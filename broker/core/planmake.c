@@ -3,6 +3,7 @@
 #include "base/capability.h"
 #include "base/err.h"
 #include "base/template.h"
+#include "core/planlimits.h"
 #include "core/planrights.h"
 #include "net/connenv.h"
 
@@ -278,21 +279,6 @@ static int resolve_creds(const struct planmake_request *planmake, struct creds *
         return -EINVAL;
 }
 
-static int make_rlimits(const struct planmake_request *request, struct launch_plan *plan) {
-        const struct ulimits_def *ulimits = &request->def->ulimits;
-        bool nofile = false;
-        int r = 0;
-
-        for (size_t i = 0; i < ulimits->count && r == 0; i++) {
-                nofile = nofile || ulimits->items[i].resource == RLIMIT_NOFILE;
-                r = plan_add_rlimit(plan, ulimits->items[i].resource, &ulimits->items[i].limit);
-        }
-        /* Programs that use select(2) break where descriptors go beyond 1024: they get the limit we were given. */
-        if (r == 0 && !nofile && request->base->nofile_raised)
-                r = plan_add_rlimit(plan, RLIMIT_NOFILE, &request->base->nofile);
-        return r;
-}
-
 static const char *plan_command(const struct launch_plan *plan) {
         return plan->rare && plan->rare->command ? plan->rare->command : plan->argv.items[0];
 }
@@ -348,7 +334,7 @@ int planmake(const struct planmake_request *request, struct launch_plan *ret, st
         if (r == 0)
                 r = make_env(request, &plan);
         if (r == 0)
-                r = make_rlimits(request, &plan);
+                r = planlimits_make(request->base, def, &plan, diag);
         if (r == 0)
                 r = planrights_make(def, &plan, diag);
         if (request->kept)

@@ -37,16 +37,9 @@ static int queue_failed(const char *step, const struct addr *addr, struct buf *w
 
 /* The kernel takes both sizes or none. */
 static long size_default(const char *path, long otherwise) {
-        AUTO(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char text[32];
         int64_t value;
-        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-        if (n <= 0)
-                return otherwise;
-        text[n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        return number_parse(text, 1, INT32_MAX, &value) == 0 ? (long)value : otherwise;
+        return number_read_file(path, 1, INT32_MAX, &value) == 0 ? (long)value : otherwise;
 }
 
 static bool find_sizes(const struct listen_options *options, struct mq_attr *ret) {

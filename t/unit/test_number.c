@@ -202,11 +202,23 @@ static void test_signals(void **state UNUSED) {
         }
 }
 
+static void test_files(void **state UNUSED) {
+        int64_t value = 7;
+
+        assert_int_equal(number_read_file("/nonexistent", 0, 9, &value), -ENOENT);
+        assert_int_equal(number_read_file("/dev/null", 0, 9, &value), -EINVAL);
+        assert_int_equal(number_read_file("/proc/self/comm", 0, 9, &value), -EINVAL);
+        assert_int_equal(number_read_file("/proc/sys/fs/nr_open", 0, 1, &value), -ERANGE);
+        assert_int_equal(value, 7);
+        assert_int_equal(number_read_file("/proc/sys/fs/nr_open", 1, INT64_MAX, &value), 0);
+        assert_yes(value > 7);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_integers),  cmocka_unit_test(test_booleans), cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_durations), cmocka_unit_test(test_rates),    cmocka_unit_test(test_modes),
-                cmocka_unit_test(test_signals),
+                cmocka_unit_test(test_signals),   cmocka_unit_test(test_files),
         };
 
         return cmocka_run_group_tests_name("number", tests, NULL, NULL);
