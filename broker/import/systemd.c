@@ -218,6 +218,7 @@ static void convert_service(struct conversion *conv) {
         privileged = systemd_find_rights(conv);
         systemd_convert_process(conv, privileged);
         systemd_convert_rights(conv, privileged);
+        systemd_convert_start(conv);
         systemd_convert_times(conv);
         systemd_convert_output(conv);
         systemd_read_environment(conv);

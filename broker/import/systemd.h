@@ -178,6 +178,9 @@ void systemd_convert_access(struct conversion *conv, const struct effective *soc
 void systemd_convert_limits(struct conversion *conv, const struct effective *socket);
 void systemd_convert_times(struct conversion *conv);
 
+/* systemdstart.c: whether the server starts with the broker, and again when it has ended. */
+void systemd_convert_start(struct conversion *conv);
+
 /* systemdprocess.c: who the program runs as, and where. PRIVILEGED: with all rights, whatever else is said. */
 void systemd_convert_process(struct conversion *conv, const char *privileged);
 void systemd_apply_groups(struct conversion *conv, const struct directive *directive, const struct unit_entry *entry);

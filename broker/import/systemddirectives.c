@@ -94,6 +94,12 @@ static const struct directive service_unit_directives[] = {
         LATER("StartLimitBurst", ONCE),
 };
 
+static const struct directive service_install_directives[] = {
+        LATER("WantedBy", LIST),
+        LATER("RequiredBy", LIST),
+        LATER("UpheldBy", LIST),
+};
+
 static const struct directive service_directives[] = {
         LATER("Type", ONCE),
         LATER("BusName", ONCE),
@@ -437,6 +443,12 @@ static const struct directive *find_in_unit(bool is_service, const char *name) {
         return found ? found : IN_GROUPS(unit_groups, name);
 }
 
+static const struct directive *find_in_install(bool is_service, const char *name) {
+        const struct directive *found = is_service ? IN_TABLE(service_install_directives, name) : NULL;
+
+        return found ? found : IN_GROUPS(install_groups, name);
+}
+
 /* What stands in [Socket] beside its own directives is about the commands of the socket unit. */
 static const struct directive *find_in_socket(const char *name) {
         static const char *const kill_names[] = {"KillMode",    "KillSignal",      "RestartKillSignal", "SendSIGHUP",
@@ -467,7 +479,7 @@ const struct directive *systemd_find_directive(const char *suffix, const char *s
         if (strcmp(section, "Unit") == 0)
                 return find_in_unit(is_service, name);
         if (strcmp(section, "Install") == 0)
-                return IN_GROUPS(install_groups, name);
+                return find_in_install(is_service, name);
         if (strcmp(section, is_service ? "Service" : "Socket") != 0)
                 return NULL;
         return is_service ? find_in_service(name) : find_in_socket(name);

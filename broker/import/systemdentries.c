@@ -33,6 +33,19 @@ static const char *const group_keys[GROUP_N] = {
         [GROUP_COMMANDS] = "command",
 };
 
+/* Of a server that starts with the broker. */
+static const char *const booted_texts[GROUP_N] = {
+        [GROUP_ORDER] = "the broker starts services in no order and without regard to others",
+        [GROUP_RESTART] = "restart looks at whether a server has failed, and at nothing else",
+        [GROUP_INSTALL] = "the broker opens the sockets when it starts",
+};
+
+static const char *group_text(const struct conversion *conv, int group) {
+        bool booted = sheet_has(conv->out, "start");
+
+        return booted && booted_texts[group] ? booted_texts[group] : group_texts[group];
+}
+
 void systemd_add_to_group(struct conversion *conv, enum systemd_group group, const struct unit_entry *entry) {
         struct group_line **p = &conv->groups[group];
 
@@ -85,9 +98,9 @@ void systemd_end_groups(struct conversion *conv) {
                         conv->sheet->failed = true;
                 if (group < GROUP_HELD)
                         sheet_note(conv->out, key, &conv->groups[group]->entry->mark, "%s: %s", lines,
-                                   group_texts[group]);
-                else if (group_texts[group])
-                        sheet_remark(conv->out, key, "%s: %s", lines, group_texts[group]);
+                                   group_text(conv, group));
+                else if (group_text(conv, group))
+                        sheet_remark(conv->out, key, "%s: %s", lines, group_text(conv, group));
                 else
                         sheet_remark(conv->out, key, "%s", lines);
         }

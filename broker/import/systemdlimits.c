@@ -300,13 +300,10 @@ static void convert_restart_delay(struct conversion *conv, const struct effectiv
 }
 
 static void convert_restart(struct conversion *conv, const struct effective *service) {
-        const struct unit_entry *restart = systemd_last(service, "Restart");
         const struct unit_entry *delay = systemd_last(service, "RestartSec");
         const struct unit_entry *remain = systemd_last(service, "RemainAfterExit");
         usec_t value = systemd_read_duration(conv, service, "RestartSec", 0);
 
-        if (restart)
-                systemd_add_to_group(conv, strcmp(restart->value, "no") == 0 ? GROUP_HELD : GROUP_RESTART, restart);
         if (delay && (conv->accept || value == USEC_INFINITY))
                 systemd_add_to_group(conv, GROUP_RESTART, delay);
         else if (delay)
