@@ -110,6 +110,7 @@ static bool carry_signal(const char *value, struct buf *ret, struct buf *why) {
 
 bool systemd_carry_value(const struct key *key, const char *value, struct buf *ret, struct buf *why) {
         const struct key_type *type = key->type;
+        int64_t number;
 
         if (type == &type_bool || type == &type_flag)
                 return carry_bool(value, ret, why);
@@ -123,6 +124,10 @@ bool systemd_carry_value(const struct key *key, const char *value, struct buf *r
                 return carry_mode(key, value, ret, why);
         if (type == &type_signal)
                 return carry_signal(value, ret, why);
+        if (type == &type_tos && unitvalue_integer(value, 0, 255, &number)) {
+                buf_printf(ret, "%" PRId64, number); /* not a name */
+                return true;
+        }
         buf_add_string(ret, value); /* a text, which the caller quotes */
         if (key->refuse && key->refuse(value)) {
                 buf_add_string(why, key->refuse(value));

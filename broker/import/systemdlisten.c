@@ -51,9 +51,13 @@ static const char *translate_word(const char *key, const char *value) {
                 {"timestamping", "nsec", "ns"},
         };
 
+        bool flag;
+
         for (size_t i = 0; i < LENGTH_OF(words); i++)
                 if (strcmp(words[i][0], key) == 0 && strcmp(words[i][1], value) == 0)
                         return words[i][2];
+        if (strcmp(key, "timestamping") == 0 && unitfile_read_bool(value, &flag))
+                return flag ? "ns" : "off";
         return value;
 }
 
