@@ -10,6 +10,11 @@
 
 #define NICE_ZERO 20 /* RLIMIT_NICE counts from 1, for a niceness of 19, to 40 */
 
+static void note_privileged(struct conversion *conv, const char *key, const struct unit_entry *entry,
+                            const char *privileged) {
+        systemd_note(conv, key, entry, "does not count for a program with %s in front", privileged);
+}
+
 static void convert_identity(struct conversion *conv, const char *name, const char *key,
                              const char *(*refuse)(const char *), const char *privileged) {
         const struct unit_entry *entry = systemd_last(&conv->service_effective, name);
@@ -18,15 +23,15 @@ static void convert_identity(struct conversion *conv, const char *name, const ch
         if (!value)
                 return;
         if (privileged)
-                systemd_note(conv, key, entry, "does not count for a program with %s in front", privileged);
+                note_privileged(conv, key, entry, privileged);
         else if (refuse(value))
                 sheet_refuse(conv->out, &entry->mark, "%s=%s: %s", entry->name, entry->value, refuse(value));
         else
                 sheet_text(conv->out, key, value);
 }
 
-/* There is no user that is made up for the time of the program. */
-static void convert_dynamic_user(struct conversion *conv) {
+/* There is no user that is made up for the time of the program. What it implies of rights holds without it, too. */
+static void convert_dynamic_user(struct conversion *conv, const char *privileged) {
         const struct unit_entry *entry = systemd_last(&conv->service_effective, "DynamicUser");
 
         if (!entry)
@@ -35,7 +40,9 @@ static void convert_dynamic_user(struct conversion *conv) {
                 systemd_hold_bool(conv, entry);
                 return;
         }
-        if (sheet_has(conv->out, "user")) {
+        if (privileged) {
+                note_privileged(conv, "user", entry, privileged);
+        } else if (sheet_has(conv->out, "user")) {
                 systemd_note(conv, "user", entry, "users are not made; this one has to be there");
         } else {
                 systemd_note(conv, "user", entry,
@@ -43,7 +50,8 @@ static void convert_dynamic_user(struct conversion *conv) {
                              "give the service a user of its own");
                 sheet_text(conv->out, "user", "nobody");
         }
-        sheet_raw(conv->out, "no_new_privileges", "yes");
+        if (!privileged || privileged[0] != '+')
+                sheet_raw(conv->out, "no_new_privileges", "yes");
 }
 
 static const char *home_of(struct conversion *conv) {
@@ -221,16 +229,32 @@ void systemd_apply_limit(struct conversion *conv, const struct directive *direct
         node_raw(node_key(node, "hard"), "%s", buf_text(&hard));
 }
 
+static void drop_groups(struct conversion *conv, const char *privileged) {
+        if (!sheet_has(conv->out, "group_add"))
+                return;
+        sheet_clear(conv->out, "group_add");
+        note_privileged(conv, "group_add", systemd_last(&conv->service_effective, "SupplementaryGroups"), privileged);
+}
+
+/* Limits are left out with + alone. */
+static void drop_limits(struct conversion *conv, const char *privileged) {
+        const struct effective *service = &conv->service_effective;
+
+        for (size_t i = 0; i < service->count; i++)
+                if (service->items[i].directive->apply == systemd_apply_limit)
+                        note_privileged(conv, "ulimits", service->items[i].entry, privileged);
+        if (sheet_has(conv->out, "ulimits"))
+                sheet_clear(conv->out, "ulimits");
+}
+
 void systemd_convert_process(struct conversion *conv, const char *privileged) {
         convert_identity(conv, "User", "user", refuse_owner, privileged);
         convert_identity(conv, "Group", "group", refuse_group, privileged);
-        if (!privileged)
-                convert_dynamic_user(conv);
-        if (privileged && sheet_has(conv->out, "group_add")) {
-                sheet_clear(conv->out, "group_add");
-                systemd_note(conv, "group_add", systemd_last(&conv->service_effective, "SupplementaryGroups"),
-                             "does not count for a program with %s in front", privileged);
-        }
+        convert_dynamic_user(conv, privileged);
+        if (privileged)
+                drop_groups(conv, privileged);
+        if (privileged && privileged[0] == '+')
+                drop_limits(conv, privileged);
         convert_directory(conv);
         if (!sheet_has(conv->out, "umask") && !conv->service->user)
                 sheet_text(conv->out, "umask", "0022");

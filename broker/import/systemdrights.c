@@ -89,16 +89,18 @@ void systemd_convert_rights(struct conversion *conv, const char *privileged) {
         const struct unit_entry *entry = systemd_last(&conv->service_effective, "NoNewPrivileges");
         const struct unit_entry *bounding = systemd_last(&conv->service_effective, "CapabilityBoundingSet");
         const struct unit_entry *ambient = systemd_last(&conv->service_effective, "AmbientCapabilities");
-        bool root = runs_as_root(conv) || privileged, any;
+        bool root = runs_as_root(conv) || privileged, full = privileged && privileged[0] == '+', any;
         struct rights rights = {0};
 
-        if (entry && systemd_read_bool(conv, &conv->service_effective, "NoNewPrivileges", false))
-                sheet_raw(conv->out, "no_new_privileges", "yes");
-        else if (entry)
+        if (entry && !systemd_read_bool(conv, &conv->service_effective, "NoNewPrivileges", false))
                 systemd_hold_bool(conv, entry);
+        else if (entry && full)
+                systemd_note(conv, "no_new_privileges", entry, "does not count for a program with + in front");
+        else if (entry)
+                sheet_raw(conv->out, "no_new_privileges", "yes");
         rights.bounding = read_set(conv, "CapabilityBoundingSet", &rights.is_bounded);
         rights.ambient = read_set(conv, "AmbientCapabilities", &any);
-        if (privileged && privileged[0] == '+') {
+        if (full) {
                 if (bounding)
                         systemd_note(conv, "cap_drop", bounding, "does not count for a program with + in front");
                 rights.is_bounded = false;
