@@ -121,6 +121,8 @@ static void read_names(struct conversion *conv, const struct effective *service,
                 const char *p = systemd_expand(conv, entry, entry->value);
 
                 while (p && unitword_next(&p, &word) < UNITWORD_END) {
+                        if (names == &conv->unset && strchr(buf_text(&word), '='))
+                                continue; /* see unset_assignments() */
                         if (!is_variable_name(buf_text(&word)))
                                 systemd_note(conv, "environment", entry, "'%s' is not the name of a variable",
                                              buf_text(&word));
@@ -161,6 +163,48 @@ static void read_file(struct conversion *conv, const struct unit_entry *entry) {
         node_raw(node_key(node, "required"), "no");
 }
 
+/* Whether somebody else than the lines of the unit may give the variable its value. */
+static bool is_known_later(const struct conversion *conv, const char *name) {
+        static const char *const of_user[] = {"USER", "LOGNAME", "HOME", "SHELL"};
+        bool known = strlist_get_env(&conv->environment, name);
+
+        return conv->has_env_files || is_reserved(conv, name) ||
+               (!known && (conv->service->user || strlist_has(&conv->passed, name) ||
+                           (is_in(of_user, LENGTH_OF(of_user), name) && sheet_has(conv->out, "user"))));
+}
+
+/* NAME=VALUE takes the variable away where it has that very value in the end. */
+static void unset_assignment(struct conversion *conv, const struct unit_entry *entry, const char *assignment) {
+        AUTO(freep) char *name = strndup(assignment, strcspn(assignment, "="));
+        const char *value = strchr(assignment, '=') + 1, *known;
+
+        if (!name || !is_variable_name(name)) {
+                systemd_note(conv, "environment", entry, "'%s' is not the name of a variable", name ? name : "");
+                return;
+        }
+        known = strlist_get_env(&conv->environment, name);
+        if (is_known_later(conv, name))
+                systemd_note(conv, "environment", entry,
+                             "whether %s is that shows when the program starts; here it stays as it is", name);
+        else if (known && strcmp(known, value) == 0 && !strlist_has(&conv->unset, name))
+                memory(conv, strlist_add(&conv->unset, name));
+        else
+                systemd_add_to_group(conv, GROUP_HELD, entry);
+}
+
+static void unset_assignments(struct conversion *conv, const struct effective *service) {
+        AUTO(buf_deinit) struct buf word = BUF_NULL;
+        const struct unit_entry *entry;
+
+        for (size_t i = 0; (entry = systemd_next(service, "UnsetEnvironment", &i));) {
+                const char *p = systemd_expand(conv, entry, entry->value);
+
+                while (p && unitword_next(&p, &word) < UNITWORD_END)
+                        if (strchr(buf_text(&word), '='))
+                                unset_assignment(conv, entry, buf_text(&word));
+        }
+}
+
 void systemd_read_environment(struct conversion *conv) {
         const struct effective *service = &conv->service_effective;
         const struct unit_entry *entry;
@@ -175,6 +219,7 @@ void systemd_read_environment(struct conversion *conv) {
         read_names(conv, service, "UnsetEnvironment", &conv->unset);
         for (size_t i = 0; (entry = systemd_next(service, "EnvironmentFile", &i));)
                 read_file(conv, entry);
+        unset_assignments(conv, service);
         for (size_t i = 0; i < conv->unset.count; i++)
                 strlist_unset_env(&conv->environment, conv->unset.items[i]);
 }
