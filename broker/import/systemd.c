@@ -178,34 +178,49 @@ static void find_other(struct grouping *grouping, struct group *group, struct bu
         buf_printf(why, ", only %s, which is for Accept=%s", buf_text(&other), group->accept ? "no" : "yes");
 }
 
-/* Why the group cannot be imported; "" where it can. */
-static void find_obstacle(struct grouping *grouping, struct group *group, struct buf *why) {
+/* Where it is said which service SOCKET starts; its file where nothing is said. */
+static struct mark pairing_mark(const struct unit *socket) {
+        const struct unit_entry *entry = unitfile_last(&socket->file, "Socket", "Service");
+
+        return entry && entry->value[0] ? entry->mark : (struct mark){.file = socket->path};
+}
+
+/* Refuses OUT for what is wrong with a socket of the group. False where there is nothing to be said of its service. */
+static bool check_socket(const struct group *group, const struct unit *socket, struct sheet_service *out) {
+        const struct unit_entry *entry = unitfile_last(&socket->file, "Socket", "Service");
+        const struct mark mark = {.file = socket->path};
+
+        if (unitname_is_template(socket->name))
+                sheet_refuse(out, &mark, "%s is a template; import an instance of it, as PREFIX@INSTANCE.socket",
+                             socket->name);
+        if (socket->masked || socket->broken)
+                sheet_refuse(out, &mark, "%s %s", socket->name, socket->masked ? "is masked" : "cannot be loaded");
+        if (group->accept && entry && entry->value[0])
+                sheet_refuse(out, &entry->mark, "Service=%s: systemd does not allow it with Accept=yes", entry->value);
+        return !socket->masked;
+}
+
+/* Refuses OUT where the group cannot be imported. */
+static void check_group(struct grouping *grouping, struct group *group, struct sheet_service *out) {
         const struct unit *service = group->service;
+        const struct mark mark = pairing_mark(group->sockets[0]);
+        AUTO(buf_deinit) struct buf why = BUF_NULL;
+        bool any = false;
 
-        for (size_t i = 0; i < group->count; i++) {
-                const struct unit *socket = group->sockets[i];
-                const struct unit_entry *entry = unitfile_last(&socket->file, "Socket", "Service");
-
-                if (unitname_is_template(socket->name))
-                        buf_printf(why, "%s is a template; import an instance of it, as PREFIX@INSTANCE.socket; ",
-                                   socket->name);
-                if (socket->masked || socket->broken)
-                        buf_printf(why, "%s %s; ", socket->name, socket->masked ? "is masked" : "cannot be loaded");
-                if (group->accept && entry && entry->value[0])
-                        buf_printf(why, "%s has Service=%s, which systemd does not allow with Accept=yes; ",
-                                   socket->name, entry->value);
-        }
+        for (size_t i = 0; i < group->count; i++)
+                any = check_socket(group, group->sockets[i], out) || any;
+        if (!any)
+                return;
         if (!is_service(group->name)) {
-                buf_printf(why, "%s is not the name of a service; ", group->name);
+                sheet_refuse(out, &mark, "%s is not the name of a service", group->name);
         } else if (!service) {
-                buf_printf(why, "there is no %s beside it", group->name);
-                find_other(grouping, group, why);
-                buf_add_string(why, "; ");
+                find_other(grouping, group, &why);
+                sheet_refuse(out, &mark, "there is no %s beside it%s", group->name, buf_text(&why));
         } else if (service->masked || service->broken) {
-                buf_printf(why, "%s %s; ", service->name, service->masked ? "is masked" : "cannot be loaded");
+                const struct mark own = {.file = service->path};
+
+                sheet_refuse(out, &own, "%s %s", service->name, service->masked ? "is masked" : "cannot be loaded");
         }
-        if (why->size > 2)
-                why->data[why->size -= 2] = '\0';
 }
 
 static void convert_service(struct conversion *conv) {
@@ -231,7 +246,7 @@ static void choose_shape(struct conversion *conv) {
 
         if (conv->service) {
                 systemd_look_at(conv, conv->service, &conv->service_effective);
-                stdio = systemd_has_socket_as_stdin(&conv->service_effective);
+                stdio = systemd_find_stdio(&conv->service_effective);
         }
         conv->shape.wait = !conv->accept;
         conv->shape.handoff = stdio ? HANDOFF_STDIO : HANDOFF_FDS;
@@ -247,16 +262,27 @@ static bool has_socket(const struct conversion *conv, const char *name) {
         return false;
 }
 
+/* Why the service does not get the socket NAME. */
+static void note_missing(struct grouping *grouping, struct conversion *conv, const struct unit_entry *entry,
+                         const char *name) {
+        const struct unit *socket = is_socket(name) ? find_unit(grouping, conv->service->directory, name) : NULL;
+        const char *service = socket ? name_service(grouping, socket) : NULL;
+
+        if (service)
+                systemd_note(conv, "listen", entry, "the program does not get %s, which starts %s", name, service);
+        else
+                systemd_note(conv, "listen", entry, "the program does not get %s, which was not found", name);
+}
+
 /* Sockets= names what the program gets; one that is not there is missing here. */
-static void remark_sockets(struct conversion *conv, const struct unit_entry *entry) {
+static void remark_sockets(struct grouping *grouping, struct conversion *conv, const struct unit_entry *entry) {
         AUTO(buf_deinit) struct buf word = BUF_NULL;
         const char *p = systemd_expand(conv, entry, entry->value);
         bool all = true;
 
         while (p && unitword_next(&p, &word) < UNITWORD_END)
                 if (!has_socket(conv, buf_text(&word))) {
-                        systemd_note(conv, "listen", entry, "the program does not get %s, which was not found",
-                                     buf_text(&word));
+                        note_missing(grouping, conv, entry, buf_text(&word));
                         all = false;
                 }
         if (all)
@@ -264,7 +290,7 @@ static void remark_sockets(struct conversion *conv, const struct unit_entry *ent
 }
 
 /* What is about the pairing is neither a key nor dropped. */
-static void remark_pairing(struct conversion *conv) {
+static void remark_pairing(struct grouping *grouping, struct conversion *conv) {
         for (size_t i = 0; i < conv->socket_count; i++) {
                 const struct unit_entry *entry = unitfile_last(&conv->sockets[i]->file, "Socket", "Service");
 
@@ -275,13 +301,12 @@ static void remark_pairing(struct conversion *conv) {
                 const struct effective_entry *item = &conv->service_effective.items[i];
 
                 if (strcmp(item->directive->name, "Sockets") == 0)
-                        remark_sockets(conv, item->entry);
+                        remark_sockets(grouping, conv, item->entry);
         }
 }
 
 static void convert_group(struct grouping *grouping, struct group *group) {
         const struct mark mark = {.file = group->sockets[0]->path};
-        AUTO(buf_deinit) struct buf why = BUF_NULL;
         struct conversion conv = {
                 .sheet = grouping->sheet,
                 .sockets = group->sockets,
@@ -294,18 +319,16 @@ static void convert_group(struct grouping *grouping, struct group *group) {
 
         if (stem && group->accept)
                 stem[strcspn(stem, "@")] = '\0';
-        find_obstacle(grouping, group, &why);
-        conv.service = group->service;
-        conv.is_template = unitname_is_template(group->sockets[0]->name);
         conv.out = stem ? sheet_add(grouping->sheet, stem, &mark) : NULL;
         if (!conv.out)
                 return;
-        if (why.size > 0)
-                sheet_refuse(conv.out, &mark, "%s", buf_text(&why));
+        check_group(grouping, group, conv.out);
+        conv.service = group->service;
+        conv.is_template = unitname_is_template(group->sockets[0]->name);
         choose_shape(&conv);
         systemd_convert_sockets(&conv);
         convert_service(&conv);
-        remark_pairing(&conv);
+        remark_pairing(grouping, &conv);
         systemd_take_addresses(&conv);
         systemd_end_groups(&conv);
         strlist_deinit(&conv.environment);

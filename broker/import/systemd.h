@@ -192,7 +192,9 @@ void systemd_apply_sigpipe(struct conversion *conv, const struct directive *dire
 void systemd_convert_rights(struct conversion *conv, const char *privileged);
 
 /* systemdoutput.c: stdin, stdout and stderr. */
-bool systemd_has_socket_as_stdin(const struct effective *service);
+
+/* The line that has the socket as stdin, stdout or stderr; NULL without one. Borrowed. */
+const struct unit_entry *systemd_find_stdio(const struct effective *service);
 void systemd_convert_output(struct conversion *conv);
 
 /* systemdenvironment.c: the variables of a program. They are read before its command, which may name them, and

@@ -173,12 +173,13 @@ const char *systemd_find_rights(const struct conversion *conv) {
 
 void systemd_convert_command(struct conversion *conv) {
         const struct unit_entry *type = systemd_last(&conv->service_effective, "Type");
+        const struct mark mark = {.file = conv->service->path};
         struct commands commands = {.conv = conv};
 
         read_commands(&commands);
         if (commands.count == 0 &&
             (!conv->out->refused || (!conv->service->masked && !systemd_last(&conv->service_effective, "ExecStart"))))
-                sheet_refuse(conv->out, &conv->out->mark, "%s has no ExecStart", conv->service->name);
+                sheet_refuse(conv->out, &mark, "%s has no ExecStart", conv->service->name);
         if (commands.count > 1 && (!type || strcmp(type->value, "oneshot") != 0))
                 sheet_refuse(conv->out, &commands.items[1].entry->mark,
                              "ExecStart: a second command is for Type=oneshot alone");

@@ -242,6 +242,7 @@ static void convert_removal(struct conversion *conv) {
 
 /* Names of units may have backslashes and colons, which names of sockets cannot have here. */
 static void convert_odd_name(struct conversion *conv, const char *name) {
+        const struct mark mark = {.file = conv->unit->path};
         char *copy = sheet_copy(conv->sheet, name);
 
         for (char *p = copy; p && *p; p++)
@@ -249,7 +250,7 @@ static void convert_odd_name(struct conversion *conv, const char *name) {
                         *p = '_';
         if (!copy)
                 return;
-        sheet_note(conv->out, "listen", &conv->out->mark, "%s is called %s in LISTEN_FDNAMES here", name, copy);
+        sheet_note(conv->out, "listen", &mark, "%s is called %s in LISTEN_FDNAMES here", name, copy);
         set_listen_option(conv, NULL, "name", copy);
 }
 
@@ -366,6 +367,7 @@ static void simplify(struct listen_item *item) {
 
 static void convert_socket(struct conversion *conv) {
         const struct unit_entry *entry = systemd_last(conv->effective, "FlushPending");
+        const struct mark mark = {.file = conv->unit->path};
         bool has_listen = false;
 
         for (size_t i = 0; i < conv->effective->count; i++) {
@@ -392,8 +394,8 @@ static void convert_socket(struct conversion *conv) {
                 systemd_note(conv, "listen", entry, "what waits when a server ends is kept for the next one");
         else if (entry)
                 systemd_hold_bool(conv, entry);
-        if (!conv->items && !has_listen && !conv->unit->broken)
-                sheet_refuse(conv->out, &conv->out->mark, "%s listens to nothing", conv->unit->name);
+        if (!conv->items && !has_listen && !conv->unit->broken && !conv->unit->masked)
+                sheet_refuse(conv->out, &mark, "%s listens to nothing", conv->unit->name);
         for (struct listen_item *item = conv->items; item; item = item->next) {
                 check_protocol(conv, item);
                 remember(conv, item);
@@ -413,6 +415,14 @@ static void simplify_list(struct sheet_node *listen) {
         listen->last = only->last;
 }
 
+/* The line is one of the service's three that say socket. */
+static void refuse_number(struct conversion *conv, size_t count) {
+        const struct unit_entry *entry = systemd_find_stdio(&conv->service_effective);
+
+        sheet_refuse(conv->out, &entry->mark, "%s=%s: takes one socket, and there are %zu", entry->name, entry->value,
+                     count);
+}
+
 void systemd_convert_sockets(struct conversion *conv) {
         size_t count = 0;
 
@@ -428,7 +438,6 @@ void systemd_convert_sockets(struct conversion *conv) {
                         count++;
         }
         if (!conv->accept && conv->shape.handoff == HANDOFF_STDIO && count > 1)
-                sheet_refuse(conv->out, &conv->out->mark, "StandardInput=socket takes one socket, and there are %zu",
-                             count);
+                refuse_number(conv, count);
         simplify_list(sheet_key(conv->out, "listen"));
 }

@@ -2,16 +2,16 @@
 #include "conf/refuse.h"
 #include "import/systemd.h"
 
-static const char *value_of(const struct effective *service, const char *name) {
-        const struct unit_entry *entry = systemd_last(service, name);
+const struct unit_entry *systemd_find_stdio(const struct effective *service) {
+        static const char *const names[] = {"StandardInput", "StandardOutput", "StandardError"};
 
-        return entry ? entry->value : "";
-}
+        for (size_t i = 0; i < LENGTH_OF(names); i++) {
+                const struct unit_entry *entry = systemd_last(service, names[i]);
 
-bool systemd_has_socket_as_stdin(const struct effective *service) {
-        return strcmp(value_of(service, "StandardInput"), "socket") == 0 ||
-               strcmp(value_of(service, "StandardOutput"), "socket") == 0 ||
-               strcmp(value_of(service, "StandardError"), "socket") == 0;
+                if (entry && strcmp(entry->value, "socket") == 0)
+                        return entry;
+        }
+        return NULL;
 }
 
 enum destination_kind {
@@ -120,8 +120,8 @@ static void convert_input(struct conversion *conv, const struct unit_entry *entr
 
         if (!entry || strcmp(entry->value, "null") == 0) {
                 if (socket)
-                        sheet_note(conv->out, "handoff", entry ? &entry->mark : &conv->out->mark,
-                                   "stdout or stderr is the socket; here stdin is, too");
+                        systemd_note(conv, "handoff", systemd_find_stdio(&conv->service_effective),
+                                     "here stdin is the socket, too");
                 else if (entry)
                         systemd_add_to_group(conv, GROUP_HELD, entry);
                 return;
