@@ -70,9 +70,16 @@ EnvironmentFile=-%DIR%/none.env
 UnsetEnvironment=LISTEN_FDNAMES
 ExecStart=%PROBE% --out=file:%DIR%/vars.json $OPTIONS --serve --count=1 -- "${ONLY}!" ${BOTH}
 U
+unit('steps.socket', "[Socket]\nListenStream=127.0.0.1:0\n");
+unit('steps.service', <<'U');
+[Service]
+Type=oneshot
+ExecStart=%PROBE% --out=file:%DIR%/step1.json "a  b" ; -/bin/false
+ExecStart=%PROBE% --out=file:%DIR%/step2.json --serve --count=1
+U
 
 my ($yaml, $defaults) = import_units('echo.socket', 'report.socket', 'conn.socket', 'three-more.socket', 'three.socket', 'wait.socket',
-        'vars.socket');
+        'vars.socket', 'steps.socket');
 like($defaults, qr/^  working_dir: \/$/m, 'what they share is said once');
 $t->write_conf($yaml, head => "broker: {log: {format: json, level: debug}}\n$defaults");
 $t->start(env => {HOME => '/nowhere', SECRET => 'secret', LANG => 'C'});
@@ -132,6 +139,14 @@ is($p->{env}{BOTH}, 'file', 'a file wins over the unit');
 is($p->{env}{ONLY}, q{it's mine}, 'what the unit alone sets is there');
 is($p->{env}{LISTEN_PID}, $p->{pid}, 'LISTEN_PID is right behind the shell');
 ok(!exists $p->{env}{LISTEN_FDNAMES}, 'UnsetEnvironment');
+
+like(serve('steps'), qr/line=hi/, 'the last of several commands');
+$p = report('step1');
+is($p->{argv}[-1], 'a  b', 'the first one has its words');
+is($p->{env}{LISTEN_PID}, $p->{pid}, 'and its own LISTEN_PID');
+ok(!exists $p->{env}{LISTEN_PIDFDID}, 'and nothing that contradicts it');
+isnt($p->{pid}, report('step2')->{pid}, 'the last one has another');
+is(report('step2')->{env}{LISTEN_PID}, report('step2')->{pid}, 'which is right, too');
 $t->stop;
 
 # --- what is found

@@ -87,6 +87,13 @@ static void add_defaults(const struct conversion *conv, struct buf *out) {
         }
 }
 
+/* A command before the last one is a child of the shell, for which LISTEN_PID stands: it gets a shell of its own, which
+ * puts that right. The other variable is about the same process (sd_listen_fds(3)). */
+static void add_own_pid(const struct conversion *conv, struct buf *out) {
+        if (conv->shape.handoff == HANDOFF_FDS)
+                buf_add_string(out, "/bin/sh -c 'unset LISTEN_PIDFDID; LISTEN_PID=$$ exec \"$@\"' sh ");
+}
+
 static void add_shell_command(struct commands *commands, const struct command *command, struct buf *out) {
         AUTO(strlist_deinit) struct strlist unset = STRLIST_NULL;
 
@@ -121,6 +128,8 @@ void command_write_shell(struct commands *commands) {
 
                 if (last)
                         buf_add_string(&text, "exec ");
+                else
+                        add_own_pid(conv, &text);
                 add_shell_command(commands, command, &text);
                 if (!last)
                         buf_add_string(&text, command->ignores_failure ? "; " : " || exit; ");
