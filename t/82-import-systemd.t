@@ -236,6 +236,18 @@ SKIP: {
         is_deeply([sort keys %unnamed], [], 'docs/coming-from-systemd.md has those of sockets and services');
 }
 
+# The page names what the importer knows, of whatever version of systemd it is.
+{
+        my $page = slurp("$FindBin::Bin/../docs/coming-from-systemd.md");
+        my @prefixes = $page =~ /`(\w+)\*`/g;
+        my %known = map { $_ => 1 } slurp("$FindBin::Bin/../broker/import/systemddirectives.c") =~ /"([A-Z]\w+)\*?"/g;
+
+        delete @known{qw(Unit Install Socket Service)};
+        cmp_ok(scalar(keys %known), '>', 200, 'the importer has a table of directives');
+        is_deeply([grep { my $name = $_; $page !~ /\b$name\b/ && !grep { index($name, $_) == 0 } @prefixes } sort keys %known],
+                [], 'docs/coming-from-systemd.md has all of them');
+}
+
 # What the page shows is what there is.
 {
         my ($yaml) = slurp("$FindBin::Bin/../docs/coming-from-systemd.md") =~ /^```yaml\n(.*?)^```$/ms;

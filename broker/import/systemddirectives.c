@@ -161,6 +161,7 @@ static const struct directive exec_directives[] = {
         LATER("CacheDirectory", LIST),
         LATER("LogsDirectory", LIST),
         LATER("ConfigurationDirectory", LIST),
+        NOTE("SetLoginEnvironment", "environment", "HOME, USER, LOGNAME and SHELL are set where user is"),
         NOTE("ExecSearchPath", "environment", "programs are looked for in PATH"),
         {"IgnoreSIGPIPE", systemd_apply_sigpipe, "command", NULL, ONCE, GROUP_NONE},
         LIMIT("LimitCPU", "cpu"),
@@ -342,7 +343,6 @@ static const char *const sandbox_names[] = {
         "NFTSet",
         "CoredumpFilter",
         "TimerSlackNSec",
-        "SetLoginEnvironment",
         "DelegateNamespaces",
 };
 static const char *const resource_names[] = {
