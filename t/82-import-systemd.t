@@ -199,6 +199,12 @@ E
 ($status, $out, $err) = run_import('systemd', $dir, 'elsewhere');
 is($status, 1, 'a directory: its sockets are imported');
 like($err, qr/^elsewhere\/far\.socket: far: there is no far\.service beside it$/m, 'each of them');
+mkdir "$dir/bare";
+spew("$dir/bare/some.service", "[Service]\nExecStart=/bin/true\n");
+($status, $out, $err) = run_import('systemd', $dir, 'bare');
+is($status, 0, 'a directory without sockets');
+is($err, "bare: warning: there are no socket units in bare, and nothing else is imported of a directory\n", 'is warned of');
+like($out, qr/^# there are no socket units in bare.*^services: \{\}$/ms, 'also in what comes out');
 
 # A user's own units.
 system('mkdir', '-p', "$dir/systemd/user") == 0 or die;

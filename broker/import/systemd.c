@@ -345,13 +345,18 @@ static int filter_sockets(const struct dirent *entry) {
 static bool load_directory(struct grouping *grouping, const char *path) {
         struct dirent **entries = NULL;
         int n = source_scan(path, &entries, filter_sockets);
+        const struct mark mark = {.file = path};
+        bool any = false;
 
         for (int i = 0; i < n; i++) {
-                if (unitname_is_valid(entries[i]->d_name))
-                        unitset_get(&grouping->units, path, entries[i]->d_name);
+                if (unitname_is_valid(entries[i]->d_name) && unitset_get(&grouping->units, path, entries[i]->d_name))
+                        any = true;
                 free(entries[i]);
         }
         free(entries);
+        if (n >= 0 && !any)
+                sheet_note(&grouping->sheet->top, SHEET_HEAD, &mark,
+                           "there are no socket units in %s, and nothing else is imported of a directory", path);
         return n >= 0;
 }
 

@@ -143,13 +143,11 @@ static bool is_replaced(const struct unit *unit, size_t i, enum directive_times 
         return false;
 }
 
-static bool is_for_others(const char *section) {
-        return strncmp(section, "X-", 2) == 0;
-}
-
 /* A line that systemd would not know, or not in this section. */
 static void take_unknown(struct conversion *conv, const struct unit_entry *entry) {
-        if (is_for_others(entry->section) || strncmp(entry->name, "X-", 2) == 0)
+        if (strncmp(entry->section, "X-", 2) == 0)
+                sheet_remark(conv->out, SHEET_HEAD, "[%s] %s=%s", entry->section, entry->name, entry->value);
+        else if (strncmp(entry->name, "X-", 2) == 0)
                 systemd_add_to_group(conv, GROUP_ABOUT, entry);
         else
                 sheet_note(conv->out, SHEET_END, &entry->mark, "%s=%s: there is no such directive in [%s] of a %s unit",
