@@ -56,6 +56,8 @@ sub write_conf {
                 plain => "${head}\tserver = $dir/report\n\tserver_args = a  b \$HOME \${x} \"c d\"\n\tnice = 3\n\tumask = 027\n",
                 groups => "${head}\tserver = $dir/report\n\tgroup = daemon\n\tgroups = yes\n\tumask = 022\n"
                         . "\tenv = A=1 B=\$A\n\tpassenv =\n\trlimit_files = 50\n\trlimit_cpu = 20\n\trlimit_as = 512M\n",
+                root => ($head =~ s/nobody/root/r) . "\tserver = $dir/report\n\tgroup = daemon\n\tgroups = yes\n",
+                number => ($head =~ s/nobody/1/r) . "\tserver = $dir/report\n\tgroup = tty\n\tgroups = yes\n",
                 banner => "${head}\tserver = /bin/cat\n\tbanner = $dir/banner\n\tbanner_success = $dir/denied\n\tonly_from = 127.0.0.0\n",
                 denied => "${head}\tserver = /bin/cat\n\tbanner_fail = $dir/denied\n\tno_access = 127.0.0.1\n\tonly_from = 127.0.0.0\n",
                 nobody => "${head}\tserver = /bin/cat\n\tonly_from =\n\tbanner_fail = $dir/denied\n",
@@ -142,11 +144,11 @@ sub under_xinetd {
 
 my (%port, $theirs);
 for (1 .. 3) {
-        my %names = map { $_ => 1 } qw(plain groups banner denied nobody one source late server relay off listed);
+        my %names = map { $_ => 1 } qw(plain groups root number banner denied nobody one source late server relay off listed);
 
         %port = free_ports(sort keys %names);
         write_conf(%port);
-        $theirs = under_xinetd(10, %port) and last;
+        $theirs = under_xinetd(12, %port) and last;
 }
 SKIP: {
         skip 'xinetd does not serve here', 1 unless $theirs;

@@ -1,4 +1,5 @@
 /* The program of a service: what is started, as whom, with which environment and limits. */
+#include "base/ids.h"
 #include "base/number.h"
 #include "conf/refuse.h"
 #include "import/xinetd.h"
@@ -33,23 +34,37 @@ static void make_command(struct xinetd_job *job) {
                 sheet_append(job->out, "command", sheet_dollars(job->sheet, word->text));
 }
 
-/* With groups = yes xinetd gives the program the user's own group beside another one that it has by `group`. To
- * root that is nothing. */
-static void keep_group(struct xinetd_job *job, const char *user, const char *group) {
-        const struct passwd *entry = getpwnam(user);
-        const struct group *name = entry ? getgrgid(entry->pw_gid) : NULL;
+/* The group that the database has for USER, a name or a number: initgroups() adds it, whatever `group` says. False
+ * where the database has no such user. To root it is 0 everywhere. */
+static bool find_own_group(const char *user, gid_t *ret) {
+        const struct passwd *entry;
+        uid_t uid;
 
-        if (strcmp(user, "root") == 0 || user[strspn(user, "0123456789")] == '\0' ||
-            (name && strcmp(name->gr_name, group) == 0))
-                return;
-        if (!entry) {
+        if (ids_find_user(user, &uid) < 0)
+                return false;
+        entry = getpwnam(user);
+        if (!entry)
+                entry = getpwuid(uid);
+        *ret = entry ? entry->pw_gid : 0;
+        return entry || uid == 0;
+}
+
+/* With groups = yes xinetd gives the program the user's own group beside another one that it has by GROUP. */
+static void keep_group(struct xinetd_job *job, const char *user, const char *group) {
+        const struct group *entry;
+        gid_t own, given;
+
+        if (!find_own_group(user, &own)) {
                 sheet_note(job->out, "group_add", job_mark(job, "user"),
                            "user = %s: it is not known here; xinetd keeps its own group, too, which group_add can say",
                            user);
                 return;
         }
+        if (ids_find_group(group, &given) == 0 && given == own)
+                return;
         sheet_remark(job->out, "group_add", "xinetd keeps the user's own group");
-        sheet_append(job->out, "group_add", name ? name->gr_name : sheet_printf(job->sheet, "%u", entry->pw_gid));
+        entry = getgrgid(own);
+        sheet_append(job->out, "group_add", entry ? entry->gr_name : sheet_printf(job->sheet, "%u", own));
 }
 
 static void make_identity(struct xinetd_job *job) {
@@ -72,8 +87,8 @@ static void make_identity(struct xinetd_job *job) {
         }
         if (!job_is(job, "groups", false))
                 sheet_raw(job->out, "groups", "no");
-        else if (user && group)
-                keep_group(job, user, group);
+        else if (user && (group || numeric))
+                keep_group(job, user, group ? group : user);
 }
 
 /* Variables that the broker sets, and that definitions cannot. */
