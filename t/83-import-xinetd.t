@@ -31,6 +31,7 @@ chmod 0755, spew("$dir/report", <<'END');
 # What a program sees, less what is different each time.
 echo "arguments: $# $*"
 echo "user: $(id -u):$(id -g) $(id -G)"
+echo "directory: $(pwd)"
 echo "umask: $(umask) nice: $(nice)"
 echo "limits: $(ulimit -n) $(ulimit -t) $(ulimit -v)"
 echo "environment: $A $B ${C-unset}"

@@ -200,6 +200,7 @@ void job_process(struct xinetd_job *job) {
                 make_environment(job);
                 make_limits(job);
                 make_rest(job);
+                sheet_text(job->out, "working_dir", "/");
                 sheet_text(job->out, "stderr", "socket");
                 return;
         }
