@@ -71,7 +71,7 @@ sub write_conf {
                 listed => "${head}\tserver = /bin/cat\n",
         );
 
-        spew("$dir/xinetd.conf", "defaults\n{\n\tdisabled = listed\n}\n"
+        spew("$dir/xinetd.conf", "defaults\n{\n\tdisabled = listed\n\tenv = A=9\n\taccess_times = 0:00-0:01\n}\n"
                         . join '', map { "service $_\n{\n$body{$_}\tport = $port{$_}\n}\n" } sort keys %body);
         return sort keys %body;
 }
@@ -156,7 +156,9 @@ SKIP: {
         my ($status, $yaml, $err) = run_import('xinetd', $dir, 'xinetd.conf');
 
         is($status, 0, 'it is imported') or diag($err);
-        is($err, '', 'without a word');
+        is_deeply([$err =~ /^xinetd\.conf:\d+: (.*)$/mg],
+                [map { "warning: defaults: $_: xinetd ignores it there, too" } 'env = A=9', 'access_times = 0:00-0:01'],
+                'with a word about what xinetd ignores in defaults alone') or diag($err);
         my $t = BrokerTest->new(services => '', later => 1);
         $t->write_file('conf/test.yaml', "broker: {log: {format: json, level: debug}}\n$yaml");
         $t->start;

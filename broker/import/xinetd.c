@@ -7,9 +7,9 @@
 
 /* Attributes that services take from defaults when they do not say them. */
 static bool is_inherited(const char *name) {
-        static const char *const names[] = {"instances",    "bind",   "interface", "per_source",     "groups",
-                                            "banner",       "cps",    "max_load",  "banner_success", "banner_fail",
-                                            "access_times", "v6only", "umask",     "log_type"};
+        static const char *const names[] = {"instances", "bind",  "interface", "per_source",     "groups",
+                                            "banner",    "cps",   "max_load",  "banner_success", "banner_fail",
+                                            "v6only",    "umask", "log_type"};
 
         for (size_t i = 0; i < LENGTH_OF(names); i++)
                 if (strcmp(name, names[i]) == 0)
@@ -315,6 +315,15 @@ static void tell_unknown(struct xinetd *xinetd, const char *list) {
         }
 }
 
+/* Whether the line is about an attribute that counts in services alone. */
+static bool is_misplaced(const struct xinetd_entry *defaults, const struct xinetd_line *line) {
+        const struct xinetd_attr *attr = defaults->attrs;
+
+        while (attr && attr->line != line)
+                attr = attr->next;
+        return attr && !is_inherited(attr->name) && (!xinetd_is_list(attr->name) || strcmp(attr->name, "env") == 0);
+}
+
 /* Lines of defaults that no service has used. */
 static void tell_unused(struct xinetd *xinetd) {
         struct sheet_service *top = &xinetd->import->sheet.top;
@@ -331,7 +340,9 @@ static void tell_unused(struct xinetd *xinetd) {
                         }
         for (struct xinetd_line *line = xinetd->defaults.lines; line; line = line->next)
                 if (!line->used)
-                        sheet_note(top, SHEET_END, &line->mark, "defaults: %s: no service here takes it", line->text);
+                        sheet_note(top, SHEET_END, &line->mark, "defaults: %s: %s", line->text,
+                                   is_misplaced(&xinetd->defaults, line) ? "xinetd ignores it there, too"
+                                                                         : "no service here takes it");
 }
 
 void import_xinetd(struct import *import) {

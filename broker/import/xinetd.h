@@ -61,6 +61,9 @@ void xinetd_read_directory(struct xinetd *xinetd, const char *path, const struct
 /* The attribute NAME of the entry itself, or NULL. */
 struct xinetd_attr *xinetd_find(const struct xinetd_entry *entry, const char *name);
 
+/* Attributes that are lists, which += and -= change. */
+bool xinetd_is_list(const char *name);
+
 /* How a service is handed over. */
 enum xinetd_form {
         XINETD_PROGRAM,

@@ -12,8 +12,7 @@
 #define BLANKS " \t\v\f"
 #define DEPTH_MAX 16
 
-/* Attributes that are lists, which += and -= change. */
-static bool is_list(const char *name) {
+bool xinetd_is_list(const char *name) {
         static const char *const names[] = {"only_from", "no_access", "log_on_success", "log_on_failure",
                                             "passenv",   "env",       "disabled",       "enabled"};
 
@@ -164,9 +163,11 @@ static void read_assignment(struct xinetd *xinetd, struct xinetd_entry *entry, c
         if (!is_spaced(text))
                 break_entry(sheet, entry, mark, shown,
                             "xinetd wants a blank in front of the operator, and does not start the service");
+        if (operator== '-' && strcmp(name, "env") == 0 && entry != &xinetd->defaults)
+                break_entry(sheet, entry, mark, shown, "env knows no -= in xinetd, which does not start the service");
         line = add_line(sheet, entry, shown, mark);
         attr = xinetd_find(entry, name);
-        if (!line || (!is_list(name) && ((attr && attr->line) || operator!= '=')))
+        if (!line || (!xinetd_is_list(name) && ((attr && attr->line) || operator!= '=')))
                 return; /* the first = counts; this one stays unused */
         if (!attr)
                 attr = add_attr(sheet, entry, name);
@@ -223,6 +224,11 @@ static bool read_entry(struct xinetd *xinetd, struct source *source, struct xine
         return true;
 }
 
+/* Lists that count in services alone, or in defaults alone. */
+static bool is_own_list(const char *name) {
+        return strcmp(name, "env") == 0 || strcmp(name, "disabled") == 0 || strcmp(name, "enabled") == 0;
+}
+
 /* The lists of defaults begin those of a service. */
 static void inherit_lists(struct xinetd *xinetd, struct xinetd_entry *entry) {
         struct sheet *sheet = &xinetd->import->sheet;
@@ -230,7 +236,7 @@ static void inherit_lists(struct xinetd *xinetd, struct xinetd_entry *entry) {
         for (const struct xinetd_attr *from = xinetd->defaults.attrs; from; from = from->next) {
                 struct xinetd_attr *attr;
 
-                if (!is_list(from->name) || strcmp(from->name, "disabled") == 0 || strcmp(from->name, "enabled") == 0)
+                if (!xinetd_is_list(from->name) || is_own_list(from->name))
                         continue;
                 attr = add_attr(sheet, entry, from->name);
                 for (const struct xinetd_word *word = from->words; word && attr; word = word->next)
