@@ -202,6 +202,8 @@ static void check_flags(struct xinetd_job *job) {
                 sheet_refuse(job->out, mark, "flags = LABELED: programs do not get the SELinux context of connections");
         if (job->flags & XINETD_FLAG_INTERCEPT)
                 sheet_note(job->out, "wait", mark, "flags = INTERCEPT: the server itself takes the traffic, all of it");
+        if (job->flags & XINETD_FLAG_NOLIBWRAP)
+                sheet_remark(job->out, SHEET_END, "flags = NOLIBWRAP: hosts.allow and hosts.deny are not looked at");
         if (job->flags & XINETD_FLAG_NORETRY)
                 sheet_note(job->out, SHEET_END, mark,
                            "flags = NORETRY: a program that cannot be started is tried again, "

@@ -60,14 +60,37 @@ static const char *bound_address(struct xinetd_job *job, const char *host, unsig
         return hostport_text(job->sheet, host, port, job->datagram);
 }
 
+/* A flag that makes no difference. */
+static void tell_flag(struct xinetd_job *job, unsigned flag, const char *name, const char *why) {
+        if (job->flags & flag)
+                sheet_remark(job->out, "listen", "flags = %s: %s", name, why);
+}
+
+static void tell_family_flags(struct xinetd_job *job, const char *why) {
+        tell_flag(job, XINETD_FLAG_IPV4, "IPv4", why);
+        tell_flag(job, XINETD_FLAG_IPV6, "IPv6", why);
+}
+
+static void tell_stream_flags(struct xinetd_job *job, const char *why) {
+        tell_flag(job, XINETD_FLAG_NODELAY, "NODELAY", why);
+        tell_flag(job, XINETD_FLAG_KEEPALIVE, "KEEPALIVE", why);
+}
+
 /* The address as text; *RET_V6ONLY where it has to say so. Without flags xinetd takes IPv6 and IPv4 with one
  * socket, as the broker does for a port alone. */
 static const char *make_address(struct xinetd_job *job, unsigned port, bool *ret_v6only) {
         const char *bind = job_value(job, "bind"), *interface = job_value(job, "interface");
         const char *host = bind ? bind : interface, *prefix = job->datagram ? "udp:" : "";
-        bool v6only = (job_is(job, "v6only", false) || job->v6only) && !job->ipv4;
+        bool said = job_is(job, "v6only", false), v6only = (said || job->v6only) && !job->ipv4;
 
         *ret_v6only = v6only && (!host || strchr(host, ':'));
+        if (said && !*ret_v6only)
+                job_remark(job, "v6only", "listen",
+                           host ? "what counts is the address that it is bound to" : "it listens to IPv4 alone");
+        if (host)
+                tell_family_flags(job, "what counts is the address that it is bound to");
+        else if (!(job->flags & XINETD_FLAG_IPV4))
+                tell_flag(job, XINETD_FLAG_IPV6, "IPv6", "xinetd takes IPv6 without it, too");
         if (host && strcmp(host, "::") == 0 && !v6only) {
                 sheet_remark(job->out, "listen", "bind = ::, which takes IPv4 too");
                 host = NULL;
@@ -133,6 +156,8 @@ static void make_socket(struct xinetd_job *job) {
 
         if (!find_port(job, &port))
                 return;
+        if (!stream)
+                tell_stream_flags(job, "an option of TCP");
         address = make_address(job, port, &v6only);
         check_shared(job, address);
         if (!other && !v6only && !(stream && job->flags & (XINETD_FLAG_NODELAY | XINETD_FLAG_KEEPALIVE))) {
@@ -230,6 +255,8 @@ static void make_muxed(struct xinetd_job *job) {
                              problem ? problem : "itself is not a service that its clients ask for");
                 return;
         }
+        tell_family_flags(job, "it has no socket of its own");
+        tell_stream_flags(job, "the connections are those of the service tcpmux");
         job_note(job, "port", "tcpmux", "xinetd opens no port for it either; write listen for one");
         sheet_raw(job->out, "tcpmux", job->types & XINETD_TYPE_TCPMUXPLUS ? "yes" : "plain");
         if (strcasecmp(job->out->name, job->entry->name) != 0)

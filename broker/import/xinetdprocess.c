@@ -207,4 +207,6 @@ void job_process(struct xinetd_job *job) {
         for (size_t i = 0; i < LENGTH_OF(without); i++)
                 if (xinetd_find(job->entry, without[i]))
                         job_remark(job, without[i], SHEET_END, "no program is started");
+        if (job->flags & XINETD_FLAG_NAMEINARGS)
+                sheet_remark(job->out, SHEET_END, "flags = NAMEINARGS: no program is started");
 }

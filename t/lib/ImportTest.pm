@@ -24,7 +24,7 @@ my %defaults = (
         xinetd => qr/^\s*(?:
                 service\s.* | defaults | [{}]
                 | disable\s*=\s*no
-                | flags\s*=\s*(?:(?:REUSE|IPv6|NOLIBWRAP)\s*)*
+                | flags\s*=\s*(?:REUSE\s*)?
                 | socket_type\s*=\s*(?:stream|dgram) | protocol\s*=\s*(?:tcp|udp)
                 | type\s*=\s*UNLISTED
                 | groups\s*=\s*no
