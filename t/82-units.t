@@ -386,8 +386,9 @@ part 'builtins.yaml' => sub {
         like(BrokerTest::read_line($gen), qr/\A !"#.{68}\r\n\z/, 'chargen');
         close $gen;
         like($datagram->('chargen', 'x'), qr/\A !"#/, 'chargen over UDP');
-        is($b->ask('tcpmux', "help\r\n"), "Cat\r\n", 'tcpmux has the names of services');
+        is($b->ask('tcpmux', "help\n"), "daytime\r\nCat\r\n", 'tcpmux has the names of services');
         is($b->ask('tcpmux', "cat\r\nhello\n"), "+Go\r\nhello\n", 'and leads to them');
+        like($b->ask('tcpmux', "daytime\r\n"), qr/\A\+Go\r\n$date\z/, 'also to what the broker answers itself');
         is($b->ask('status', undef), "ok\n", 'status');
         $b->stop;
 };
