@@ -32,9 +32,9 @@ sub shell {
                 open STDOUT, '>&', $out or exit 126;
                 open STDERR, '>&', $out or exit 126;
                 chdir $dir or exit 126;
-                delete @ENV{qw(NOTIFY_SOCKET LISTEN_FDS LISTEN_PID LISTEN_FDNAMES)};
+                # Nor anything that says where a broker is, as for users without a session.
+                delete @ENV{qw(NOTIFY_SOCKET LISTEN_FDS LISTEN_PID LISTEN_FDNAMES BROKER_CONTROL XDG_RUNTIME_DIR)};
                 $ENV{PATH} = "$build/broker:$build/activate:$ENV{PATH}";
-                $ENV{BROKER_CONTROL} = "$dir/control";
                 exec 'bash', '--norc', '--noprofile', '-c', $reader or exit 127;
         }
         $to->autoflush(1);
