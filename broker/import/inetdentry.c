@@ -271,9 +271,9 @@ static void read_fields(struct sheet *sheet, struct inetd_entry *entry, const st
         if (words->count < LENGTH_OF(fields)) {
                 entry->refusal = NULL;
                 inetd_entry_refuse(sheet, entry,
-                                   "there are %zu fields; a service has six at least: its name, type of socket, "
+                                   "there %s %zu field%s; a service has six at least: its name, type of socket, "
                                    "protocol, wait or nowait, user and program",
-                                   words->count);
+                                   words->count == 1 ? "is" : "are", words->count, words->count == 1 ? "" : "s");
         } else {
                 inetd_entry_set_args(sheet, entry, words->items + LENGTH_OF(fields), words->count - LENGTH_OF(fields));
         }
