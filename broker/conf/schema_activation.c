@@ -399,7 +399,8 @@ static const struct key activation_keys[] = {
                 .min = 1000,
                 .fallback = "infinity",
                 .meaning = "How long a server may be silent: one that does not say WATCHDOG=1 (sd_notify(3)) that "
-                           "often is stopped, and started again.",
+                           "often is stopped, which counts as a failure, and started again as restart says, or by the "
+                           "next traffic.",
                 .example = "30s",
         },
         {
