@@ -270,7 +270,7 @@ part 'the command line' => sub {
                 is($status, 2, "broker @$_ is a usage error");
                 like($err, qr/^broker: .*\n\z/, '... of one line');
         }
-        is(($t->verb('statsu'))[2], "broker: unknown verb 'statsu'; did you mean 'status'?\n", 'the nearest verb');
+        is(($t->verb($_))[2], "broker: unknown verb '$_'; did you mean 'status'?\n", "the nearest verb: $_") for qw(statsu stat);
         is(($t->verb('status', '--help'))[0], 0, '--help goes with all');
         # Somebody who listens, and answers nothing.
         my $deaf = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $t->dir . '/deaf', Listen => 1);

@@ -3,8 +3,10 @@
 #include "base/defs.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_MAX_COMPARED 40
 
@@ -45,14 +47,19 @@ static unsigned edit_distance(const char *a, const char *b) {
 }
 
 const char *nearest_name(const char *text, const char *const *names, size_t count) {
-        unsigned best = NAME_MAX_COMPARED, limit;
+        unsigned best = UINT_MAX, limit;
         const char *found = NULL;
 
         for (size_t i = 0; i < count; i++) {
                 unsigned distance = edit_distance(text, names[i]);
 
                 limit = (unsigned)(MAX_OF(strlen(names[i]), strlen(text)) + 2) / 3;
-                if (distance <= limit && distance < best) {
+                if (distance > limit)
+                        continue;
+                /* What is only unfinished is nearer than what would be wrong. */
+                if (strncasecmp(text, names[i], strlen(text)) != 0)
+                        distance *= 3;
+                if (distance < best) {
                         best = distance;
                         found = names[i];
                 }

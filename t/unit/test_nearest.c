@@ -4,7 +4,8 @@
 #include "base/nearest.h"
 
 static void test_nearest(void **state UNUSED) {
-        static const char *const names[] = {"command", "listen", "wait", "user", "group", "group_add", "working_dir"};
+        static const char *const names[] = {"command",   "listen",      "wait",  "user",  "group",
+                                            "group_add", "working_dir", "start", "status"};
         static const struct {
                 const char *text;
                 const char *found;
@@ -19,6 +20,8 @@ static void test_nearest(void **state UNUSED) {
                 {"group-add", "group_add"},
                 {"WorkingDir", "working_dir"},
                 {"groups", "group"},
+                {"stat", "status"},
+                {"stort", "start"},
                 {"blub", NULL},
                 {"", NULL},
                 {"x", NULL},
