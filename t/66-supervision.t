@@ -165,7 +165,8 @@ $silent = client('silent');
 like($silent->('who'), qr/pid/, 'the next client starts another');
 $plain2 = client('plain');
 $plain2->('say WATCHDOG=trigger');
-is($u->wait_message('server ended', service => 'plain')->{reason}, 'watchdog', 'WATCHDOG=trigger');
+ok($u->wait_message('server said WATCHDOG=trigger, stopping it', service => 'plain'), 'WATCHDOG=trigger');
+is($u->wait_message('server ended', service => 'plain')->{reason}, 'watchdog', '... has the same end');
 
 # restart after a failure that ends with success.
 my $boot = client('boot');

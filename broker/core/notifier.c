@@ -41,14 +41,13 @@ static usec_t patience(const struct notifier *notifier) {
         return notifier->stopping ? notifier->program->service->def->stop_grace_period : notifier->watchdog;
 }
 
-static void stop_server(struct notifier *notifier) {
+static void stop_server(struct notifier *notifier, const char *why) {
         struct process *process = find_server(notifier);
 
         if (!process || process->reason != PROCESS_ENDED)
                 return;
         log_event(LOG_LEVEL_WARNING, LOG_FIELDS(NOTIFIER_FIELD(notifier), LOG_INTEGER("pid", process->launched.pid)),
-                  notifier->stopping ? "server said STOPPING=1 and has not ended within stop_grace_period, stopping it"
-                                     : "server has been silent for longer than its watchdog allows, stopping it");
+                  "%s, stopping it", why);
         process_stop(process, PROCESS_SILENT);
 }
 
@@ -61,7 +60,9 @@ static int on_watchdog(sd_event_source *source UNUSED, uint64_t at, void *userda
         if (clock_monotonic() - at > MAX_OF(patience(notifier) / 2, LATE_MIN))
                 arm_watchdog(notifier);
         else
-                stop_server(notifier);
+                stop_server(notifier, notifier->stopping
+                                              ? "server said STOPPING=1 and has not ended within stop_grace_period"
+                                              : "server has been silent for longer than its watchdog allows");
         return 0;
 }
 
@@ -120,7 +121,7 @@ static void on_watchdog_message(struct notifier *notifier, const struct notifyme
         if (message->fields & NOTIFYMESSAGE_WATCHDOG_USEC)
                 notifier->watchdog = message->watchdog == 0 ? USEC_INFINITY : message->watchdog;
         if (message->fields & NOTIFYMESSAGE_WATCHDOG_TRIGGER)
-                stop_server(notifier);
+                stop_server(notifier, "server said WATCHDOG=trigger");
         else if (!notifier->stopping && message->fields & (NOTIFYMESSAGE_WATCHDOG | NOTIFYMESSAGE_WATCHDOG_USEC) &&
                  is_watched(notifier))
                 arm_watchdog(notifier);
