@@ -194,6 +194,19 @@ part 'many peers of a user who can only claim' => sub {
         $t->stop;
 };
 
+part 'what a user who can only claim gets of the verbs' => sub {
+        skip_part('only root can become another user') if $> != 0;
+        skip_part('the build is not reachable for other users') if !BrokerTest::reachable($BrokerTest::BROKER);
+        my $t = BrokerTest->new(services => $services =~ s/^web: \{/web: {claim: nobody, /r);
+
+        chmod 0755, $t->dir;
+        for my $verb ('status', 'stop web', 'reload') {
+                my $text = qx(setpriv --reuid=65534 --clear-groups $BrokerTest::BROKER $verb --control=${\ $t->control} 2>&1);
+                is_deeply([$? >> 8, $text], [1, "broker: this user may claim services, and ask for nothing else\n"], $verb);
+        }
+        $t->stop;
+};
+
 part 'a peer that does not read' => sub {
         my $t = BrokerTest->new(services => $services);
         my $peer = Bus::open($t->control);

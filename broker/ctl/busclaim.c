@@ -130,7 +130,12 @@ static int on_claim(sd_bus_message *call, void *userdata, sd_bus_error *error) {
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         const struct bus_peer *peer = userdata;
 
-        if (peer->claim_count == 0 || sd_bus_message_is_method_call(message, NULL, NULL) <= 0)
+        if (sd_bus_message_is_method_call(message, NULL, NULL) <= 0)
+                return 0;
+        if (!bus_is_owner(peer->cred.uid) && sd_bus_message_is_method_call(message, NULL, "Claim") <= 0)
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                        "this user may claim services, and ask for nothing else");
+        if (peer->claim_count == 0)
                 return 0;
         return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                 "this connection is for the claim that was made on it alone");
