@@ -160,6 +160,9 @@ part 'many peers' => sub {
         my $peer = Bus::connect($t->control);
         is_closed($peer, 'another one is not');
         ok($t->wait_message('control socket: refused: too many are connected'), '... and that is logged');
+        my ($status, undef, $err) = $t->verb('status');
+        is($status, 1, 'nor is `broker status`');
+        like($err, qr/^broker: the broker at \Q${\ $t->control}\E has closed the connection \(.*\); if it has refused it, its log says why$/, '... which says where to look');
         # The place of one that goes is free when the broker has seen it go; it answers the others in between.
         close shift @peers;
         for (1 .. 100) {

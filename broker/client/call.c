@@ -19,6 +19,18 @@ static int no_answer(const char *path, int error) {
         return EXIT_FAILURE;
 }
 
+static bool is_closed(int r) {
+        return r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN || r == -EPERM;
+}
+
+/* A broker that refuses somebody closes the connection without a word: to tell him is to have let him in. */
+static int was_closed(const char *path, int error) {
+        fprintf(stderr,
+                "broker: the broker at %s has closed the connection (%s); if it has refused it, its log says why\n",
+                path, err_text(error));
+        return EXIT_FAILURE;
+}
+
 static int connect_to(const char *path) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         AUTO(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -51,10 +63,11 @@ int call_connect(const struct client_options *options, sd_bus **ret) {
         if (r < 0)
                 fd_close(fd);
         else
+                r = sd_bus_set_description(bus, options->control); /* possible before the start alone */
+        if (r >= 0)
                 r = sd_bus_start(bus);
         if (r < 0)
-                return no_answer(options->control, r);
-        sd_bus_set_description(bus, options->control);
+                return is_closed(r) ? was_closed(options->control, r) : no_answer(options->control, r);
         *ret = take_ptr(bus);
         return 0;
 }
@@ -69,11 +82,11 @@ static int say_failure(const struct call *call, const sd_bus_error *error, int r
                 return EXIT_FAILURE;
         }
         /* An error that the broker has sent has a text of its own; one of the connection has not. */
-        if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ESHUTDOWN || r == -EPERM)
+        if (is_closed(r))
                 if (!error->name || strncmp(error->name, "org.sockbroker.", 15) != 0) {
                         if (call->lost)
                                 *call->lost = true;
-                        return call->lost ? EXIT_FAILURE : no_answer(path, r);
+                        return call->lost ? EXIT_FAILURE : was_closed(path, r);
                 }
         text_add_safe_lines(&text, error->message ? error->message : err_text(r), text_is_utf8());
         fprintf(stderr, "broker: %s\n", buf_text(&text));
