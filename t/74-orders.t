@@ -524,6 +524,8 @@ for my $how ('SIGHUP', 'broker reload') {
                 $change->($t, $service->('replace', 'two'));
                 is_deeply([@{ status($t) }{qw(state main_pid process_count)}], ['replacing', $pid, 2], 'a new server is started beside the old one');
                 is(generation((client($t))[0]), 'one', '... which serves meanwhile');
+                like(($t->verb('status', 'srv'))[1], qr/^ +Outdated: its server was started under an older definition, and is being replaced$/m,
+                        '... and that is shown');
                 $go_on->('ready graceful');
                 ok($t->wait_message('the new server is ready, the old one is told to end'), 'when the new one is ready');
                 is(generation($say), 'one', '... the old one goes on with its client');

@@ -228,7 +228,10 @@ void show_detail(const struct view *view, const struct terminal *terminal, struc
                 add_text(out, "Reason", service->reason, utf8);
                 add_text(out, "Status", service->status_text, utf8);
                 if (service->outdated)
-                        add_text(out, "Outdated", "its server was started under an older definition, and keeps it",
+                        add_text(out, "Outdated",
+                                 strcmp(service->state, "replacing") == 0
+                                         ? "its server was started under an older definition, and is being replaced"
+                                         : "its server was started under an older definition, and keeps it",
                                  utf8);
                 add_sockets(out, service, utf8);
                 add_server(out, service);
