@@ -264,7 +264,7 @@ part 'replace' => sub {
         is_deeply([map { "$_->{generation} $_->{state}" } @{ $status->{processes} }], ['current running', 'older running'], 'both are shown');
         cmp_ok($status->{until}, '>', time, '... and how long it may take');
         is(server_pid((client($t))[0]), $old, 'the old one serves who comes meanwhile');
-        is_deeply([$t->verb('replace', 'srv')], [1, '', "broker: no server runs that could be replaced: srv is replacing\n"], 'once at a time');
+        is_deeply([$t->verb('replace', 'srv')], [1, '', "broker: a new server is being started already: srv is replacing\n"], 'once at a time');
         $go_on->('ready graceful');
         is_deeply(outcome($t, $order), [0, '', ''], 'the order is over when the new one is ready');
         # It has seen the signal when it answers this.
@@ -471,6 +471,20 @@ part 'a reload while an order is carried out' => sub {
         is(($t->verb('reload'))[0], 0, 'removes one whose server is being replaced');
         is_deeply(outcome($t, $orders[1]), [1, '', "broker: it was removed meanwhile\n"], 'which its order says');
         end($t);
+};
+
+part 'an order while the broker ends' => sub {
+        my $t = begin(server_service(', start_timeout: 1min'));
+        my ($say, $socket) = client($t);
+
+        ok(server_pid($say), 'a server runs');
+        my $go_on = hold_starts($t);
+        my $order = give($t, 'replace', 'srv');
+        ok(wait_state($t, 'replacing', -from => 0), 'a server is being replaced');
+        $t->signal('TERM');
+        is_deeply(outcome($t, $order), [1, '', "broker: the broker is about to end\n"], 'the order says what came in between');
+        close $socket;
+        $t->stop(ended => 1);
 };
 
 part 'who may not, and what there is not' => sub {

@@ -122,8 +122,10 @@ static enum command_outcome give_replace(struct team *team, struct buf *why) {
         }
         for (size_t i = 0; i < team->count; i++)
                 if (team->items[i]->state != SERVICE_RUNNING) {
-                        buf_printf(why, "no server runs that could be replaced: %s is %s", team->items[i]->name,
-                                   service_state_names[team->items[i]->state]);
+                        buf_printf(why, "%s: %s is %s",
+                                   team->items[i]->state == SERVICE_REPLACING ? "a new server is being started already"
+                                                                              : "no server runs that could be replaced",
+                                   team->items[i]->name, service_state_names[team->items[i]->state]);
                         return COMMAND_REFUSED;
                 }
         if (!team_make_programs(team, why))
