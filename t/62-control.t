@@ -240,10 +240,17 @@ part 'a peer that never authenticates' => sub {
 };
 
 part 'reload' => sub {
-        my $t = BrokerTest->new(services => $services . "gone: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
+        my $old = $services . "gone: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n";
+        my $t = BrokerTest->new(services => $old);
         my $new = $services =~ s/command: \[cat\]/command: [cat, -u]/r;
 
         is_deeply([$t->verb('reload')], [0, "nothing has changed in 3 services\n", ''], 'nothing to do');
+        my $log = 'log: {format: json, level: debug}';
+        $t->write_conf($old, head => "broker: {$log, metrics: 127.0.0.1:0}\n");
+        is_deeply([$t->verb('reload')], [0, "changed: the broker itself\nunchanged: 3\n", ''], 'the broker has metrics from now on');
+        is_deeply([$t->verb('reload')], [0, "nothing has changed in 3 services\n", ''], '... and goes on');
+        $t->write_conf($old);
+        is_deeply([$t->verb('reload')], [0, "changed: the broker itself\nunchanged: 3\n", ''], '... and has none');
         $t->write_conf("${new}one: {listen: 127.0.0.1:0, wait: no, command: [cat]}\ntwo: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");
         is_deeply([$t->verb('reload')], [0, "added: one, two\nchanged: web\nremoved: gone\nunchanged: 1\n", ''], 'what has changed is said');
         $t->write_conf("${new}one: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n'\\e[31mred': {}\n");

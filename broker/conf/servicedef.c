@@ -109,6 +109,10 @@ void broker_def_deinit(struct broker_def *def) {
         section_clear(&section_broker, def);
 }
 
+bool broker_def_equal(const struct broker_def *a, const struct broker_def *b) {
+        return section_equal(&section_broker, a, b);
+}
+
 void broker_def_print(const struct broker_def *def, struct buf *out) {
         struct printer printer = {.out = out, .indent = 2};
 

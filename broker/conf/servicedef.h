@@ -450,6 +450,7 @@ bool service_def_equal(const struct service_def *a, const struct service_def *b)
 
 /* Whether two definitions say the same, sockets and all, however they were written. */
 bool service_def_same(const struct service_def *a, const struct service_def *b);
+bool broker_def_equal(const struct broker_def *a, const struct broker_def *b);
 
 bool listen_options_equal(const struct listen_options *a, const struct listen_options *b);
 

@@ -338,6 +338,8 @@ enum reload_outcome reload_apply(struct manager *manager, struct def_set *own_se
                 return reload.bind_failed ? RELOAD_FAILED : RELOAD_BAD_DEFINITIONS;
         }
         commit(&reload, ret);
+        if (!broker_def_equal(&manager->broker, &own_set->broker))
+                note(&ret->changed, RELOAD_BROKER);
         broker_def_deinit(&manager->broker);
         manager->broker = own_set->broker;
         own_set->broker = (struct broker_def){0};

@@ -10,10 +10,13 @@ enum reload_outcome {
         RELOAD_FAILED,          /* DIAG says what could not be opened or bound; nothing has changed */
 };
 
+/* Stands for the `broker:` section among names of services, which have no blanks. */
+#define RELOAD_BROKER "the broker itself"
+
 /* What a reload came to. */
 struct reload_report {
-        struct strlist added; /* names of services */
-        struct strlist changed;
+        struct strlist added;   /* names of services */
+        struct strlist changed; /* RELOAD_BROKER as well */
         struct strlist removed;
         unsigned kept;           /* services that stay as they are */
         struct strlist messages; /* warnings, and what is wrong, each as one line with its place */
