@@ -121,6 +121,9 @@ for my $language (sort keys %language) {
                                 syswrite $client, $line;
                                 is(BrokerTest::read_line($client), $line, 'its line');
                         }
+                        syswrite $client, "one\ntwo \xff\nthree\n";
+                        is(join('', map { BrokerTest::read_line($client) // '(none)' } 1 .. 3), "one\ntwo \xff\nthree\n",
+                                'several that come at once, and what is no UTF-8');
                 }
                 my $served = $t->connect('hello');
                 BrokerTest::read_line($served);

@@ -8,12 +8,11 @@ import sys
 
 def serve(connection, about):
     name = about.get("REMOTE_ADDR", "a local client")
-    with connection.makefile("rw", newline="\n") as stream:
-        stream.write("hello %s %s\n" % (name, about.get("REMOTE_PORT", "")))
-        stream.flush()
-        for line in stream:
-            stream.write(line)
-            stream.flush()
+    connection.sendall(f"hello {name} {about.get('REMOTE_PORT', '')}\n".encode())
+    # Bytes, and for reading only: a text stream for both forgets what it has read ahead when it writes.
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            connection.sendall(line)
 
 
 def main():

@@ -73,7 +73,8 @@ proc on_queue {queue} {
                 set about([string range $line 0 [string first = $line]-1]) [string range $line [string first = $line]+1 end]
         }
         incr ::clients
-        fconfigure $client -blocking 0 -buffering line -translation lf
+        # Whatever its bytes mean to the client, they stay what they are.
+        fconfigure $client -blocking 0 -buffering line -translation lf -encoding iso8859-1
         if {[info exists about(REMOTE_ADDR)]} {
                 puts $client "hello $about(REMOTE_ADDR) $about(REMOTE_PORT)"
         } else {
