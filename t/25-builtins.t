@@ -259,6 +259,45 @@ Y
         $t->stop;
 }
 
+# Who has its whole answer has no place any more, whether it closes or not.
+{
+        my $t = BrokerTest->new(services => <<'Y');
+status: {listen: [127.0.0.1:0, "%DIR%/status"], builtin: status, instances: 2}
+daytime: {listen: 127.0.0.1:0, builtin: daytime, per_source: 1, when_full: refuse, banner_fail: "full\n"}
+time: {listen: 127.0.0.1:0, builtin: time, instances: 1}
+mux: {listen: 127.0.0.1:0, builtin: tcpmux, instances: 1}
+Y
+        my @stay;
+        my $ask = sub {
+                my ($service, %arg) = @_;
+
+                push @stay, my $c = $t->connect($service, %arg);
+                syswrite $c, $arg{text} if defined $arg{text};
+                return BrokerTest::read_all($c);
+        };
+        # The loop has come round a few times when it has answered that often.
+        my $is_free = sub {
+                my ($service) = @_;
+                my @counts = map { counter($t, $service, 'connections') } 1 .. 10;
+
+                is($counts[-1], 0, "and has no place at $service");
+        };
+
+        for (1 .. 4) {
+                is($ask->('status', index => $_ % 2), "ok\n", 'a client of status gets its answer, and stays');
+                $is_free->('status');
+        }
+        for (1 .. 2) {
+                is(length $ask->('time'), 4, 'of time');
+                $is_free->('time');
+                like($ask->('daytime'), qr/^\w{3} /, 'of daytime, each from the same address');
+                $is_free->('daytime');
+                like($ask->('mux', text => "none\n" . 'x' x 1000), qr/^-/, 'of tcpmux, with more than was asked for');
+                $is_free->('mux');
+        }
+        $t->stop;
+}
+
 # Datagrams: floods, loops, and who is not answered.
 {
         my $t = BrokerTest->new(services => <<'Y');

@@ -34,6 +34,11 @@ void arrival_drop(struct service *service, struct connection *own_connection) {
         manager_return_connection(service->manager, own_connection);
 }
 
+void arrival_part(struct service *service, struct connection *own_connection) {
+        limits_return(&service->admission.limits, own_connection);
+        banner_part(service->manager, own_connection);
+}
+
 static enum arrival_outcome refuse(struct service *service, struct connection *connection, enum refusal reason) {
         limits_return(&service->admission.limits, connection);
         refusal_end(service, connection, reason);

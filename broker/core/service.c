@@ -402,7 +402,7 @@ static void on_finished(void *userdata, struct handoff *handoff, struct connecti
         } else {
                 record_finish(service, own_connection, finish);
                 count_finish(service, own_connection, finish);
-                arrival_drop(service, own_connection);
+                (finish->parts ? arrival_part : arrival_drop)(service, own_connection);
         }
         if (program != service->program && !handoff_is_busy(handoff))
                 program_free(program);

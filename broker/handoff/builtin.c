@@ -101,8 +101,6 @@ static enum builtin_verdict read_name(struct builtin *builtin) {
 static enum builtin_verdict move_once(struct builtin *builtin, char data[CHUNK_SIZE]) {
         if (builtin->step == BUILTIN_ASKING)
                 return read_name(builtin);
-        if (builtin->step == BUILTIN_PARTING)
-                return discard_once(builtin, data);
         switch (builtin->builtins->handoff.setup.builtin->kind) {
         case HANDOFF_BUILTIN_ECHO:
                 return echo_once(builtin, data);

@@ -7,8 +7,7 @@
 
 enum builtin_step {
         BUILTIN_OPEN,
-        BUILTIN_ASKING,  /* tcpmux: the name has not come yet */
-        BUILTIN_PARTING, /* all is said, but the client may have sent what we never read: it would lose the answer */
+        BUILTIN_ASKING, /* tcpmux: the name has not come yet */
         BUILTIN_OVER,
 };
 
@@ -23,6 +22,7 @@ struct builtin {
         enum builtin_step step;
         bool watches_room; /* for writing */
         bool input_over;   /* the client has ended its direction */
+        bool parts;        /* over: see struct handoff_finish */
         unsigned position; /* chargen: in the pattern */
         usec_t since;      /* open: about when something moved last; else when it began */
         uint64_t received;

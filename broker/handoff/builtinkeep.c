@@ -9,7 +9,6 @@
 const char *const builtinkeep_step_names[BUILTINKEEP_STEP_N] = {
         [BUILTIN_OPEN] = "open",
         [BUILTIN_ASKING] = "asking",
-        [BUILTIN_PARTING] = "parting",
 };
 
 void builtinkeep_each(struct handoff *handoff,

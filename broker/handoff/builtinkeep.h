@@ -4,7 +4,7 @@
 
 #include "handoff/handoff.h"
 
-#define BUILTINKEEP_STEP_N 3
+#define BUILTINKEEP_STEP_N 2
 extern const char *const builtinkeep_step_names[BUILTINKEEP_STEP_N];
 
 struct builtinkeep_connection {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #define STEP_MAX USEC_PER_SEC        /* how inexact the order of open ones may be */
-#define PATIENCE (10 * USEC_PER_SEC) /* for a tcpmux client's line, and for the end of one that was answered */
+#define PATIENCE (10 * USEC_PER_SEC) /* for a tcpmux client's line */
 #define EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 static usec_t saturating_add(usec_t a, usec_t b) {
@@ -95,6 +95,7 @@ static bool deliver(struct builtins *builtins, struct builtin *own_builtin) {
                 .from_client = builtin->received,
                 .from_target = builtin->sent,
                 .name = builtin->name,
+                .parts = builtin->parts,
         };
         bool last;
 
@@ -136,11 +137,12 @@ void builtins_join(struct builtin *builtin) {
         arm(builtins);
 }
 
+/* Nothing comes after TEXT. When the client reads it, and ends its side, is not waited for here: it has its place in
+ * the service no longer. */
 static void part(struct builtin *builtin, const struct buf *text) {
         builtin_say_last(builtin, buf_text(text), text->size);
-        builtin->step = BUILTIN_PARTING;
-        builtin->since = builtins_now(builtin->builtins);
-        builtins_join(builtin);
+        builtin->parts = true;
+        builtins_end(builtin, HANDOFF_DONE, 0);
 }
 
 /* tcpmux. The names of all services are the service's to know. */
@@ -167,10 +169,9 @@ static void watch_room(struct builtin *builtin) {
                 builtins_end(builtin, HANDOFF_RESET, -ENOMEM);
 }
 
-/* Who has been answered may go as he likes, and who gets characters has no other way. */
+/* Who gets characters has no other way. */
 static bool ends_so(const struct builtin *builtin) {
-        return builtin->step == BUILTIN_PARTING ||
-               (builtin->step == BUILTIN_OPEN && builtins_setup(builtin->builtins)->kind == HANDOFF_BUILTIN_CHARGEN);
+        return builtin->step == BUILTIN_OPEN && builtins_setup(builtin->builtins)->kind == HANDOFF_BUILTIN_CHARGEN;
 }
 
 static void pump(struct builtin *builtin) {
@@ -188,10 +189,6 @@ static void pump(struct builtin *builtin) {
         case BUILTIN_ASKED:
         case BUILTIN_UNASKED:
                 answer_name(builtin, verdict == BUILTIN_ASKED);
-                if (builtin->step == BUILTIN_PARTING) {
-                        list_append(&builtin->builtins->busy, &builtin->busy_link);
-                        builtins_run_soon(builtin->builtins);
-                }
                 return;
         case BUILTIN_BUSY:
                 list_append(&builtin->builtins->busy, &builtin->busy_link);
@@ -225,7 +222,7 @@ static void end_late(struct builtins *builtins) {
 
         for (size_t i = 0; i < LENGTH_OF(lists); i++)
                 while ((builtin = list_first(lists[i], struct builtin, link)) && end_at(builtin) <= now)
-                        builtins_end(builtin, builtin->step == BUILTIN_PARTING ? HANDOFF_DONE : HANDOFF_TIMED_OUT, 0);
+                        builtins_end(builtin, HANDOFF_TIMED_OUT, 0);
 }
 
 static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata) {
@@ -343,7 +340,7 @@ static int builtins_take_connection(struct handoff *handoff, struct connection *
         struct builtins *builtins = builtins_of(handoff);
         AUTO(builtin_freep) struct builtin *builtin = calloc(1, sizeof(*builtin));
         AUTO(buf_deinit) struct buf reply = BUF_NULL;
-        int r;
+        int r = 0;
 
         if (!builtin)
                 return err_raise(-ENOMEM);
@@ -353,14 +350,16 @@ static int builtins_take_connection(struct handoff *handoff, struct connection *
         builtin->connection = connection;
         builtin->since = builtins_now(builtins);
         builtin->step = builtins_setup(builtins)->kind == HANDOFF_BUILTIN_TCPMUX ? BUILTIN_ASKING : BUILTIN_OPEN;
-        r = builtins_watch(builtin);
+        builtins_reply(builtins, &reply);
+        if (reply.size == 0)
+                r = builtins_watch(builtin);
         if (r < 0)
                 return r;
         handoff->connection_count++;
         note_client(builtins, connection);
-        builtins_reply(builtins, &reply);
         if (reply.size > 0) {
                 part(builtin, &reply);
+                builtins_run_soon(builtins);
         } else {
                 builtins_join(builtin);
         }

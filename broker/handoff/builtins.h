@@ -11,7 +11,7 @@
 struct builtins {
         struct handoff handoff; /* first */
         struct list open;       /* about by when something moved last */
-        struct list brief;      /* asking or parting, by when they began */
+        struct list brief;      /* asking, by when they began */
         struct list busy;       /* those that have more to do at once */
         struct list over;       /* to be told */
         sd_event_source *timer; /* the earliest of all that is to end */

@@ -55,6 +55,7 @@ struct handoff_finish {
         uint64_t from_client; /* bytes that reached the target, or us where there is none */
         uint64_t from_target; /* bytes that reached the client */
         const char *name;     /* HANDOFF_FORWARDED: of the service; borrowed */
+        bool parts;           /* the last word was said to it, but it may still send, and a reset might undo that word */
 };
 
 /* What became of a request. */
