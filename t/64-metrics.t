@@ -263,6 +263,43 @@ Y
         $t->stop(ended => 1);
 }
 
+# Processes beside the sockets: workers, and the server behind a proxy.
+{
+        my $fast = 'wait: no, restart_delay: 1000, restart_delay_max: 1000';
+        my $t = BrokerTest->new(head => head('127.0.0.1:0'), services => <<"Y");
+workers: {listen: 127.0.0.1:0, wait: no, handoff: request, start: boot, command: [cat]}
+taker: {listen: 127.0.0.1:0, wait: no, handoff: pass, start: boot, command: [sleep, 1000]}
+proxy: {listen: 127.0.0.1:0, proxy: 127.0.0.1:9, start: boot, command: [sleep, 1000]}
+idle: {listen: 127.0.0.1:0, wait: yes, start: boot, idle_stop: 100ms, command: [sleep, 1000]}
+status: {listen: 127.0.0.1:0, builtin: status}
+pass: {listen: 127.0.0.1:0, $fast, handoff: pass, command: ['false']}
+request: {listen: 127.0.0.1:0, $fast, handoff: request, command: ['false']}
+front: {listen: 127.0.0.1:0, proxy: 127.0.0.1:9, restart_delay: 1000, restart_delay_max: 1000, command: ['false']}
+Y
+        my $address = metrics_address($t);
+        $t->wait_message('worker started', service => $_, -from => 0) for 'workers', 'taker';
+        $t->wait_message('server started', service => 'proxy', -from => 0);
+        $t->wait_message('server ended', service => 'idle', -from => 0);
+        my $ready = ask($address, '/readyz');
+        is("$ready->{status} $ready->{body}", "200 ok\n", 'start: boot: workers, a proxy, and a server that was idle');
+        is(BrokerTest::read_all($t->connect('status')), "ok\n", 'and builtin: status');
+
+        my @clients = map { $t->connect($_) } 'pass', 'request', 'front';
+        $t->wait_message('worker ended', service => $_, -from => 0) for 'pass', 'request';
+        $t->wait_message('server ended', service => 'front', -from => 0);
+        my @failing = ('pass: its workers end as soon as they are started', 'request: its workers end as soon as they are started',
+                'front: its server ends as soon as it is started');
+        $ready = ask($address, '/readyz');
+        is("$ready->{status} $ready->{body}", join("\n", "503 $failing[0]", @failing[1, 2], ''), 'those that end at once are named');
+        is(BrokerTest::read_all($t->connect('status')), 'failed: ' . join(';', @failing) . "\n", 'by builtin: status too');
+        my ($status, $out) = $t->verb('status', 'pass');
+        like($out, qr/^\s*Reason:? +its workers end as soon as they are started$/m, 'and by broker status');
+        is(($t->verb('stop', 'workers'))[0], 0, 'an order');
+        like(ask($address, '/readyz')->{body}, qr/^workers: its workers do not run: stopped$/m, 'is no reason to be ready');
+        undef @clients;
+        $t->stop;
+}
+
 # Reloads: the address stays, changes, goes; nothing has changed when it cannot be had.
 {
         my $t = BrokerTest->new(head => head('127.0.0.1:0'), services => "a: {listen: 127.0.0.1:0, wait: no, command: [cat]}\n");

@@ -40,7 +40,8 @@ bool arrival_resume(struct service *service);
 /* Closes the connections that have not reached a program: the service ends before it could serve them. */
 void arrival_drop_all(struct service *service);
 
-/* Closes OWN_CONNECTION and gives back whatever it has of SERVICE. To part is the same after a last word (banner_part). */
+/* Closes OWN_CONNECTION and gives back whatever it has of SERVICE. To part is the same after a last word: see
+ * banner_part(). */
 void arrival_drop(struct service *service, struct connection *own_connection);
 void arrival_part(struct service *service, struct connection *own_connection);
 

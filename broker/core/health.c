@@ -2,23 +2,53 @@
 
 #include "base/err.h"
 #include "core/servicefsm.h"
+#include "core/shortage.h"
 
 #include <stdio.h>
 
+bool health_is_failing(const struct service *service, struct buf *why) {
+        const struct program *program = service->program;
+        int error = 0;
+
+        if (!program || !handoff_is_failing(program->handoff, &error) || shortage_is(error))
+                return false;
+        if (error < 0)
+                buf_printf(why, "its program cannot be started: %s", err_text(error));
+        else
+                buf_printf(why, "its %s started",
+                           program->pool ? "workers end as soon as they are" : "server ends as soon as it is");
+        return true;
+}
+
+/* start: boot. One that was stopped for being idle is started again by whoever comes. */
+static bool lacks_server(const struct service *service) {
+        const struct program *program = service->program;
+
+        if (service->def->start != START_BOOT || service->state == SERVICE_CLAIMED)
+                return false;
+        if (service->state == SERVICE_HALTED || service->state == SERVICE_STOPPED)
+                return true;
+        if (service_accepts(service))
+                return program && program->relay && program->handoff->process_count == 0 &&
+                       service->def->idle_stop == USEC_INFINITY;
+        return service->state != SERVICE_RUNNING && service->state != SERVICE_REPLACING &&
+               !(service->state == SERVICE_LISTENING && service->last_reason == PROCESS_IDLE);
+}
+
 /* Shortages and limits are not a reason: clients wait, and it is for a load balancer to see how many. */
 static bool service_is_ready(const struct service *service, struct buf *why) {
-        if (service->state == SERVICE_PAUSED && service->pause == PAUSE_PROGRAM) {
-                buf_printf(why, "%s: its program cannot be started: %s\n", service->name,
-                           err_text(service->pause_error));
-                return false;
-        }
-        if (service->def->start == START_BOOT && service->state != SERVICE_RUNNING &&
-            service->state != SERVICE_REPLACING && service->state != SERVICE_CLAIMED) {
-                buf_printf(why, "%s: its server does not run: %s\n", service->name,
+        AUTO(buf_deinit) struct buf how = BUF_NULL;
+        bool has_pool = service->program && service->program->pool;
+
+        if (service->state == SERVICE_PAUSED && service->pause == PAUSE_PROGRAM)
+                buf_printf(&how, "its program cannot be started: %s", err_text(service->pause_error));
+        else if (lacks_server(service))
+                buf_printf(&how, "its %s not run: %s", has_pool ? "workers do" : "server does",
                            service_state_names[service->state]);
-                return false;
-        }
-        return true;
+        else if (!health_is_failing(service, &how))
+                return true;
+        buf_printf(why, "%s: %s\n", service->name, buf_text(&how));
+        return false;
 }
 
 bool health_is_ready(struct manager *manager, struct buf *why) {

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "core/claim.h"
 #include "core/fdstore.h"
+#include "core/health.h"
 #include "core/manager.h"
 #include "core/notifier.h"
 #include "core/servicefsm.h"
@@ -165,7 +166,7 @@ static void explain_state(const struct service *service, struct buf *out) {
         if (service->state == SERVICE_CLAIMED && service->claim)
                 buf_printf(out, "claimed by process %lld of user %lld", (long long)service->claim->pid,
                            (long long)service->claim->uid);
-        else
+        else if (service->pause != PAUSE_NONE || !health_is_failing(service, out))
                 explain_pause(service, out);
 }
 

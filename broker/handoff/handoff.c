@@ -153,6 +153,10 @@ bool handoff_is_waiting(const struct handoff *handoff) {
         return handoff->ops->is_waiting && handoff->ops->is_waiting(handoff);
 }
 
+bool handoff_is_failing(const struct handoff *handoff, int *ret_error) {
+        return handoff->ops->is_failing && handoff->ops->is_failing(handoff, ret_error);
+}
+
 bool handoff_is_alive(const struct handoff *handoff) {
         size_t idle = handoff->ops->idle_count ? handoff->ops->idle_count(handoff) : 0;
 

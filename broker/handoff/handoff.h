@@ -55,7 +55,7 @@ struct handoff_finish {
         uint64_t from_client; /* bytes that reached the target, or us where there is none */
         uint64_t from_target; /* bytes that reached the client */
         const char *name;     /* HANDOFF_FORWARDED: of the service; borrowed */
-        bool parts;           /* the last word was said to it, but it may still send, and a reset might undo that word */
+        bool parts; /* the last word was said to it, but it may still send, and a reset might undo that word */
 };
 
 /* What became of a request. */
@@ -246,6 +246,7 @@ struct handoff_ops {
         size_t (*idle_count)(const struct handoff *handoff); /* of processes that may serve nobody; NULL: 0 */
         bool (*cut)(struct handoff *handoff);
         bool (*is_waiting)(const struct handoff *handoff);
+        bool (*is_failing)(const struct handoff *handoff, int *ret_error);
         bool (*is_full)(struct handoff *handoff);
         void (*describe)(const struct handoff *handoff, const struct process *process, struct handoff_worker *ret);
         void (*tally)(const struct handoff *handoff, struct handoff_tally *sums); /* adds to it */
@@ -294,6 +295,10 @@ bool handoff_cut(struct handoff *handoff);
 
 /* Whether a server is to be started of its own accord, now or when a delay is over. */
 bool handoff_is_waiting(const struct handoff *handoff);
+
+/* Whether processes are wanted that do not stay: they end as soon as they are started, or cannot be. *RET_ERROR: the
+ * negative errno for which the last one could not be, or 0. */
+bool handoff_is_failing(const struct handoff *handoff, int *ret_error);
 
 /* Whether anybody is served, or may be soon. */
 bool handoff_is_alive(const struct handoff *handoff);

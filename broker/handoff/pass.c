@@ -398,6 +398,10 @@ static size_t pass_idle_count(const struct handoff *handoff) {
         return ((const struct pass *)handoff)->pool.count;
 }
 
+static bool pass_is_failing(const struct handoff *handoff, int *ret_error) {
+        return pool_is_failing(&((const struct pass *)handoff)->pool, clock_monotonic(), ret_error);
+}
+
 static bool pass_is_waiting(const struct handoff *handoff) {
         return pool_is_short(&((const struct pass *)handoff)->pool);
 }
@@ -464,6 +468,7 @@ const struct handoff_ops pass_ops = {
         .idle_count = pass_idle_count,
         .cut = pass_cut,
         .is_waiting = pass_is_waiting,
+        .is_failing = pass_is_failing,
         .is_full = pass_is_full,
         .abandon = pass_abandon,
         .close = pass_close,

@@ -109,6 +109,19 @@ bool pool_is_short(const struct pool *pool) {
         return !pool->has_ended && pool_staff(pool) < target(pool);
 }
 
+bool pool_is_failing(const struct pool *pool, usec_t now, int *ret_error) {
+        const struct pool_worker *worker;
+
+        *ret_error = pool->error;
+        if (pool->has_ended || pool->restart_delay == 0 || target(pool) == 0)
+                return false;
+        list_for_each(worker, &pool->workers, link)
+                if (!worker->is_leaving &&
+                    (worker->is_proved || now >= usec_add(worker->process->started_at, pool->restart_delay)))
+                        return false;
+        return true;
+}
+
 static void grow(struct pool *pool, usec_t now) {
         for (size_t i = 0; i < START_BURST && pool_is_short(pool) && now >= pool->retry_at; i++) {
                 /* Age is counted from the first on. */

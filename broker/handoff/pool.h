@@ -149,6 +149,10 @@ static inline size_t pool_staff(const struct pool *pool) {
 /* Whether there are fewer than there should be. */
 bool pool_is_short(const struct pool *pool);
 
+/* Whether it cannot keep anybody: the last ones have failed without having done anything, and whoever is there has not
+ * been for longer than was waited before it. *RET_ERROR: of the last start, 0 or a negative errno. */
+bool pool_is_failing(const struct pool *pool, usec_t now, int *ret_error);
+
 /* All who are there leave: their processes are stopped. */
 void pool_stop_all(struct pool *pool, enum process_reason reason);
 

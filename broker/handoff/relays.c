@@ -422,6 +422,13 @@ static bool relays_is_waiting(const struct handoff *handoff) {
         return ((const struct relays *)handoff)->server_wanted;
 }
 
+static bool relays_is_failing(const struct handoff *handoff, int *ret_error) {
+        const struct relays *relays = (const struct relays *)handoff;
+
+        *ret_error = relays->server_error;
+        return relays->server == RELAY_SERVER_NONE && relays->server_delay > 0 && relayserver_is_wanted(relays);
+}
+
 static void relays_abandon(struct handoff *handoff) {
         struct relays *relays = relays_of(handoff);
         struct relay *relay;
@@ -456,6 +463,7 @@ const struct handoff_ops relay_ops = {
         .restart = relays_restart,
         .cut = relays_cut,
         .is_waiting = relays_is_waiting,
+        .is_failing = relays_is_failing,
         .abandon = relays_abandon,
         .close = relays_close,
 };

@@ -90,6 +90,7 @@ usec_t relaytarget_next(const struct relays *relays);
  * negative errno of a start that failed. */
 int relayserver_want(struct relays *relays, usec_t now);
 void relayserver_run(struct relays *relays, usec_t now);
+bool relayserver_is_wanted(const struct relays *relays);
 usec_t relayserver_next(const struct relays *relays);
 void relayserver_stop(struct relays *relays);
 void relayserver_on_end(struct relays *relays, const struct process_end *end);

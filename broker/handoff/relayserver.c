@@ -76,19 +76,19 @@ static usec_t idle_at(const struct relays *relays) {
 }
 
 /* Who waits may be connecting already, to what a server that has ended was about to listen to. */
-static bool is_wanted(const struct relays *relays) {
+bool relayserver_is_wanted(const struct relays *relays) {
         return relays->server_wanted || !list_is_empty(&relays->waiting);
 }
 
 void relayserver_run(struct relays *relays, usec_t now) {
         if (now >= idle_at(relays))
                 stop(relays, PROCESS_IDLE);
-        if (is_wanted(relays))
+        if (relayserver_is_wanted(relays))
                 relayserver_want(relays, now);
 }
 
 usec_t relayserver_next(const struct relays *relays) {
-        if (relays_setup(relays)->has_server && relays->server == RELAY_SERVER_NONE && is_wanted(relays))
+        if (relays_setup(relays)->has_server && relays->server == RELAY_SERVER_NONE && relayserver_is_wanted(relays))
                 return relays->server_at;
         return idle_at(relays);
 }

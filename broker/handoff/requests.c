@@ -354,6 +354,10 @@ static size_t requests_idle_count(const struct handoff *handoff) {
         return pool->count - pool->busy_count;
 }
 
+static bool requests_is_failing(const struct handoff *handoff, int *ret_error) {
+        return pool_is_failing(&((const struct requests *)handoff)->pool, clock_monotonic(), ret_error);
+}
+
 static bool requests_is_waiting(const struct handoff *handoff) {
         return pool_is_short(&((const struct requests *)handoff)->pool);
 }
@@ -429,6 +433,7 @@ const struct handoff_ops request_ops = {
         .idle_count = requests_idle_count,
         .cut = requests_cut,
         .is_waiting = requests_is_waiting,
+        .is_failing = requests_is_failing,
         .describe = requests_describe,
         .tally = requests_tally,
         .abandon = requests_abandon,

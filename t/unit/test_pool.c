@@ -212,6 +212,48 @@ static void test_back_off(void **state UNUSED) {
         tear_down(pool);
 }
 
+static bool is_failing(const struct pool *pool, int error) {
+        int found = 1;
+        bool failing = pool_is_failing(pool, fixture.now, &found);
+
+        assert_int_equal(found, error);
+        return failing;
+}
+
+static void test_failing(void **state UNUSED) {
+        struct pool *pool = set_up(&knowing, 0, 2);
+
+        assert_false(is_failing(pool, 0));
+        assert_int_equal(need(1), 0);
+        assert_false(is_failing(pool, 0));
+        end_with(nth(pool, 0), 1);
+        assert_true(is_failing(pool, 0));
+        /* The next one has to last longer than was waited for it. */
+        pass_time(pool);
+        assert_int_equal(pool->count, 1);
+        assert_true(is_failing(pool, 0));
+        fixture.now += SECOND;
+        assert_false(is_failing(pool, 0));
+        end_with(nth(pool, 0), 1);
+        assert_true(is_failing(pool, 0));
+        /* Or to do something. */
+        pass_time(pool);
+        pool_count_work(pool, nth(pool, 0), 1, fixture.now);
+        assert_false(is_failing(pool, 0));
+        end_with(nth(pool, 0), 1);
+        assert_false(is_failing(pool, 0));
+        end_with(nth(pool, 0), 1);
+        assert_true(is_failing(pool, 0));
+        /* Nobody needs one. */
+        need(0);
+        assert_false(is_failing(pool, 0));
+        fixture.start_error = -ENOENT;
+        fixture.now += 10 * SECOND;
+        need(1);
+        assert_true(is_failing(pool, -ENOENT));
+        tear_down(pool);
+}
+
 static void test_shortage(void **state UNUSED) {
         struct pool *pool = set_up(&knowing, 0, 3);
 
@@ -411,6 +453,7 @@ int main(void) {
                 cmocka_unit_test(test_spare),
                 cmocka_unit_test(test_shrinks),
                 cmocka_unit_test(test_back_off),
+                cmocka_unit_test(test_failing),
                 cmocka_unit_test(test_shortage),
                 cmocka_unit_test(test_recycles_known),
                 cmocka_unit_test(test_recycles_blind),
