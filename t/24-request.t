@@ -237,6 +237,24 @@ Y
         $t->stop;
 };
 
+part 'nobody waits' => sub {
+        my $t = broker_with(<<'Y');
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: {min: 1, max: 3}, request: {queue: 0}}
+Y
+        my @fifos = map { fifo($t, "hold$_") } 1 .. 3;
+        my @held;
+
+        for my $fifo (@fifos) {
+                push @held, say_to($t->connect('r'), "hold $fifo");
+                is(wait_requests($t, sub { $_[0]{busy} == @held })->{failed}, 0, 'queue: 0: a worker is started for one more');
+        }
+        is(answer($t, 'too many'), "ERR\n", 'up to max');
+        release($_) for @fifos;
+        is(reply($held[$_]), "re: hold $fifos[$_]\n", 'each has its own') for 0 .. 2;
+        is(answer($t, 'next'), "re: next\n", 'and they go on');
+        $t->stop;
+};
+
 part 'metrics' => sub {
         my $t = broker_with(<<'Y', head => "broker: {metrics: 127.0.0.1:0, log: {format: json, level: debug}}\n");
 r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: 1}

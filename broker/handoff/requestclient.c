@@ -212,12 +212,29 @@ static void refuse_long(struct request_client *client) {
         requestclient_fail(client, HANDOFF_ANSWER_FAILED, -EMSGSIZE);
 }
 
+/* Nobody may wait: but a worker that can be started for it takes it at once. */
+static bool give_to_new_worker(struct request_client *client, size_t size) {
+        struct requests *requests = client->requests;
+        struct pool *pool = &requests->pool;
+
+        if (!list_is_empty(&requests->waiting))
+                return false;
+        pool_need(pool, pool->busy_count + 1, requests_now(requests));
+        if (!requestworker_give(client, client->in.data + client->in_used, size))
+                return false;
+        client->is_delayed = true;
+        requestclient_forget(client, size);
+        return true;
+}
+
 /* It waits for a worker, in what it has been read into. */
 static void wait_for_worker(struct request_client *client, size_t size) {
         struct requests *requests = client->requests;
 
         client->request_size = size;
         if (requests->waiting_count >= requests_setup(requests)->queue) {
+                if (give_to_new_worker(client, size))
+                        return;
                 requestclient_forget(client, size);
                 requestclient_fail(client, HANDOFF_ANSWER_FAILED, -ENOBUFS);
                 return;
