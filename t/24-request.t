@@ -24,7 +24,7 @@ while (defined(my $line = <STDIN>)) {
         if ($line =~ /^hold (.*)/) { open my $fifo, '<', $1 or die "$1: $!"; my $text = <$fifo> }
         if ($line =~ /^last (.*)/) { print "$1$reply_end"; exit 0 }
         if ($line =~ /^stay (.*)/) { my $fifo = $1; $SIG{TERM} = 'IGNORE'; eval 'END { open my $fh, "<", $fifo; my $text = <$fh> }' }
-        if ($line eq 'deaf') { print "deaf$reply_end"; close STDIN; sleep 1 while 1 }
+        if ($line eq 'deaf') { close STDIN; print "deaf$reply_end"; sleep 1 while 1 }
         if ($line eq 'mute') { close STDOUT; sleep 1 while 1 }
         print "one${reply_end}two$reply_end" and next if $line eq 'twice';
         if ($line =~ /^later (.*)/) { print "first$reply_end"; open my $fifo, '<', $1 or die; my $text = <$fifo>; print "unasked$reply_end"; next }
