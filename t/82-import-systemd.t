@@ -54,7 +54,7 @@ UMask=0027
 WorkingDirectory=/tmp
 U
 unit('conn.socket', "[Socket]\nListenStream=127.0.0.1:0\nAccept=yes\n");
-unit('conn@.service', "[Service]\nExecStart=%PROBE% --out=fd:3\n");
+unit('conn@.service', "[Service]\nExecStart=%PROBE% --out=fd:3\nLimitNOFILE=infinity\n");
 unit('three.socket', "[Socket]\nListenStream=127.0.0.1:0\nListenStream=%DIR%/three.sock\n");
 unit('three-more.socket', "[Socket]\nListenStream=127.0.0.1:0\nFileDescriptorName=more\nService=three.service\n");
 unit('three.service', "[Service]\nType=notify\nExecStart=%PROBE% --out=file:%DIR%/three.json --notify=READY=1 --serve\n");
@@ -103,6 +103,7 @@ $p = $t->ask_probe('conn');
 is($p->{env}{LISTEN_FDS}, 1, 'Accept=yes without StandardInput: LISTEN_FDS');
 is($p->{env}{LISTEN_FDNAMES}, 'connection', 'LISTEN_FDNAMES');
 is($p->{env}{LISTEN_PID}, $p->{pid}, 'LISTEN_PID');
+is($p->{rlimits}{nofile}[0], $p->{rlimits}{nofile}[1], 'LimitNOFILE=infinity is the highest there is');
 is($p->{cwd}, '/', 'the working directory is / when nobody says otherwise');
 
 sub report {
