@@ -62,6 +62,12 @@ size_t children_count_source(const struct children *children, const struct prefi
         return count;
 }
 
+void children_tell(struct children *children) {
+        for (size_t i = 0; i < children->count; i++)
+                children->items[i].is_told = true;
+        children_signal(children, SIGTERM, false);
+}
+
 void children_signal(const struct children *children, int sig, bool groups) {
         for (size_t i = 0; i < children->count; i++) {
                 pid_t pid = children->items[i].launched.pid;

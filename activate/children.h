@@ -12,6 +12,7 @@ struct child {
         int spare_link; /* of one that was a spare: where it says that it could not become the program; else -EBADF */
         struct prefix source;
         usec_t started_at; /* of a worker */
+        bool is_told;      /* likewise: to end */
 };
 
 struct children {
@@ -36,6 +37,9 @@ void children_settle(struct children *children);
 
 /* How many serve a client of this source. */
 size_t children_count_source(const struct children *children, const struct prefix *source);
+
+/* Tells all workers to end, by SIGTERM. */
+void children_tell(struct children *children);
 
 /* Sends SIGNAL to all, with GROUPS to everything in their process groups. */
 void children_signal(const struct children *children, int signal, bool groups);

@@ -12,6 +12,7 @@
 #include "activate/poller.h"
 #include "activate/progenv.h"
 #include "activate/program.h"
+#include "activate/record.h"
 #include "activate/say.h"
 #include "activate/shortage.h"
 #include "activate/sockets.h"
@@ -52,7 +53,7 @@ struct serve {
         struct spares spares;
         struct connection held; /* accepted, but there is no process yet; fd -EBADF: none */
         struct shortage shortage;
-        struct rate failures; /* of exec, said so far */
+        struct record record;
 };
 
 static void serve_deinit(struct serve *serve) {
@@ -102,32 +103,6 @@ static void serve_init_spares(struct serve *serve) {
         serve->spares.stdio = serve->options->stdio;
         if (r < 0)
                 say_error("--spare: %s; going on without", spare_error_text(r));
-}
-
-/* Somebody may connect as often as he likes: a program that cannot be executed is not said each time. */
-static void serve_say_failure(struct serve *serve, int error) {
-        static const struct rate_limit limit = {.burst = 5, .interval = 10 * USEC_PER_SEC};
-
-        if (rate_take(&serve->failures, &limit, clock_monotonic()))
-                program_say_failure(&serve->program, error);
-}
-
-static void serve_say_start(struct serve *serve, pid_t pid) {
-        AUTO(buf_deinit) struct buf words = BUF_NULL, local = BUF_NULL;
-        char peer[CONNECTION_PEER_MAX];
-
-        connection_format_peer(&serve->held, peer);
-        if (!serve->options->systemd) {
-                say_note("connection from %s: pid %d", peer, pid);
-                return;
-        }
-        if (serve->held.peer.sa.sa_family == AF_UNIX)
-                snprintf(peer, sizeof(peer), "PID %d/UID %u", serve->held.cred.pid, serve->held.cred.uid);
-        if (connection_find_local(&serve->held) == 0)
-                addr_format_sockaddr(&serve->held.local, serve->held.local_size, &local);
-        program_format(&serve->program, &words);
-        say_note("Connection from %s to %s", peer, buf_text(&local));
-        say_note("Spawned %s as PID %d.", buf_text(&words), pid);
 }
 
 /* One that serves the connection, or a worker. Returns 0, or a negative errno when there is no process. */
@@ -193,7 +168,7 @@ static void serve_keep_workers(struct serve *serve) {
                         if (shortage_is(r))
                                 shortage_begin(&serve->shortage, r);
                         else
-                                serve_say_failure(serve, r);
+                                record_failure(&serve->record, r);
                         workers_note_end(&serve->workers, child.started_at);
                         return;
                 }
@@ -225,17 +200,34 @@ static void serve_stop(struct serve *serve) {
                 passqueue_end(&serve->workers.queue);
 }
 
+/* Nobody can take anything out of the old one any more: a worker has shut it down, or there was to be nothing more in
+ * it. Those who have it end. */
+static int serve_replace_queue(struct serve *serve) {
+        int r = workers_replace_queue(&serve->workers);
+
+        if (r < 0) {
+                shortage_begin(&serve->shortage, shortage_is(r) ? r : -ENOMEM);
+                return r;
+        }
+        if (serve->state != SERVE_ACCEPTING)
+                return 0;
+        if (record_may_say(&serve->record))
+                say_error("a worker has shut the queue down; all of them are replaced");
+        children_tell(&serve->children);
+        return 0;
+}
+
 /* Puts the connection that is held into the queue, or goes on holding it. */
 static void serve_pass(struct serve *serve) {
         char peer[CONNECTION_PEER_MAX];
         int r = workers_put(&serve->workers, &serve->held);
 
         if (r == -EPIPE) {
-                say_error("a worker has shut the queue down; stopping");
-                serve->exit_status = EXIT_FAILURE;
-                serve_stop(serve);
-                connection_close(&serve->held);
-                return;
+                r = serve_replace_queue(serve);
+                if (r == 0)
+                        r = workers_put(&serve->workers, &serve->held);
+                if (r == 0 && serve->state != SERVE_ACCEPTING)
+                        passqueue_end(&serve->workers.queue);
         }
         if (r < 0) {
                 shortage_begin(&serve->shortage, shortage_is(r) ? r : -ENOMEM);
@@ -270,9 +262,9 @@ static void serve_start(struct serve *serve) {
                 children_add(&serve->children, &child);
                 shortage_end(&serve->shortage);
                 if (serve->options->verbose)
-                        serve_say_start(serve, child.launched.pid);
+                        record_start(&serve->record, &serve->held, child.launched.pid);
         } else {
-                serve_say_failure(serve, r);
+                record_failure(&serve->record, r);
         }
         connection_close(&serve->held);
 }
@@ -316,10 +308,20 @@ static void serve_on_traffic(struct serve *serve, int at) {
                 serve_start(serve);
 }
 
+/* IS_FIRST: of those that end together. */
+static void serve_on_worker_end(struct serve *serve, const siginfo_t *info, bool is_first) {
+        bool is_well = serve->workers.delay == 0 && info->si_code == CLD_EXITED && info->si_status == 0;
+        bool is_wanted = serve->state == SERVE_ACCEPTING;
+
+        record_worker_end(&serve->record, info, is_wanted && is_first && !is_well);
+        if (is_wanted && passqueue_is_shut(&serve->workers.queue))
+                serve_replace_queue(serve);
+}
+
 static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
         struct launch_failure failure;
         struct child child;
-        bool failed;
+        bool failed, is_first;
 
         if (spares_remove(&serve->spares, info->si_pid))
                 return;
@@ -327,21 +329,16 @@ static void serve_on_exit(struct serve *serve, const siginfo_t *info) {
         if (!children_remove(&serve->children, info->si_pid, &child))
                 return;
         shortage_retry(&serve->shortage);
-        if (serve->options->workers > 0)
-                workers_note_end(&serve->workers, child.started_at);
+        is_first = serve->options->workers > 0 && !child.is_told && workers_note_end(&serve->workers, child.started_at);
         failed = launcher_failure(serve->launcher, &child.launched, &failure) ||
                  (child.spare_link >= 0 && spare_failure(child.spare_link, &failure));
         fd_close(child.spare_link);
-        if (failed) {
-                if (failure.stage == CHILD_STAGE_EXEC)
-                        serve_say_failure(serve, -failure.error);
-                else if (failure.stage != CHILD_STAGE_DEATH_SIGNAL)
-                        say_error("cannot start '%s': %s: %s", serve->options->command[0],
-                                  child_stage_names[failure.stage], err_text(failure.error));
-        } else if (serve->options->verbose && !serve->options->systemd) {
-                say_note("pid %d ended: %s %d", info->si_pid, info->si_code == CLD_EXITED ? "status" : "signal",
-                         info->si_status);
-        }
+        if (failed)
+                record_launch_failure(&serve->record, &failure);
+        else if (serve->options->workers > 0)
+                serve_on_worker_end(serve, info, is_first);
+        else
+                record_end(&serve->record, info);
         if (serve->options->verbose && serve->options->systemd)
                 say_note("Child %d died with code %d", info->si_pid, info->si_status);
 }
@@ -448,8 +445,8 @@ static int serve_once(struct serve *serve) {
         r = poller_wait(&serve->poller, !waiting && serve_may_accept(serve), timeout);
         if (r < 0)
                 return r;
-        if (serve->options->workers > 0)
-                workers_clear_room(&serve->workers);
+        if (serve->options->workers > 0 && workers_clear_room(&serve->workers) && serve->state == SERVE_ACCEPTING)
+                serve_replace_queue(serve);
         serve_on_signals(serve);
         if (poller_claim_is_over(&serve->poller)) {
                 say_error("--claim=%s: the broker has ended the claim", serve->options->claim);
@@ -467,6 +464,7 @@ int serve(const struct options *options) {
         AUTO(serve_deinit)
         struct serve serve = {
                 .options = options,
+                .record = {.options = options, .program = &serve.program},
                 .is_init = getpid() == 1,
                 .poller = POLLER_NULL,
                 .spares = SPARES_NULL,

@@ -13,8 +13,13 @@
 
 /* The writing end can be written to all the time, and only its edges say that something was taken: poll(2) knows none,
  * epoll does. */
-int workers_init(struct workers *workers, size_t wanted) {
+static int watch_room(const struct workers *workers, int write_fd) {
         struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+
+        return epoll_ctl(workers->room_fd, EPOLL_CTL_ADD, write_fd, &event) < 0 ? err_raise(-errno) : 0;
+}
+
+int workers_init(struct workers *workers, size_t wanted) {
         int r;
 
         *workers = WORKERS_NULL;
@@ -23,9 +28,9 @@ int workers_init(struct workers *workers, size_t wanted) {
         if (r < 0)
                 return r;
         workers->room_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (workers->room_fd < 0 || epoll_ctl(workers->room_fd, EPOLL_CTL_ADD, workers->queue.write_fd, &event) < 0)
+        if (workers->room_fd < 0)
                 return err_raise(-errno);
-        return 0;
+        return watch_room(workers, workers->queue.write_fd);
 }
 
 static void forget_taken(struct workers *workers) {
@@ -54,23 +59,48 @@ int workers_put(struct workers *workers, struct connection *connection) {
         return 0;
 }
 
+/* Who waits and finds no memory is lost; there was memory for him in the old one a moment ago. */
+int workers_replace_queue(struct workers *workers) {
+        struct passqueue queue;
+        struct connection *connection;
+        int r = passqueue_open(&queue, workers->wanted);
+
+        if (r == 0)
+                r = watch_room(workers, queue.write_fd);
+        if (r < 0) {
+                passqueue_close(&queue);
+                return r;
+        }
+        while ((connection = passqueue_take_back(&workers->queue)))
+                if (passqueue_put(&queue, connection) < 0) {
+                        connection_close(connection);
+                        free(connection);
+                }
+        forget_taken(workers);
+        epoll_ctl(workers->room_fd, EPOLL_CTL_DEL, workers->queue.write_fd, NULL);
+        passqueue_close(&workers->queue);
+        workers->queue = queue;
+        return 0;
+}
+
 bool workers_are_short(const struct workers *workers, const struct children *children) {
         return children->count < workers->wanted;
 }
 
-void workers_note_end(struct workers *workers, usec_t started_at) {
+bool workers_note_end(struct workers *workers, usec_t started_at) {
         usec_t now = clock_monotonic();
 
         if (now - started_at >= LONG_LIFE) {
                 workers->delay = 0;
                 workers->restart_at = now;
-                return;
+                return true;
         }
         /* Those that end together are one failure. */
         if (now < workers->restart_at)
-                return;
+                return false;
         workers->delay = workers->delay == 0 ? DELAY : MIN_OF(workers->delay * 2, DELAY_MAX);
         workers->restart_at = usec_add(now, workers->delay);
+        return true;
 }
 
 bool workers_have_room(struct workers *workers, const struct children *children) {
@@ -83,8 +113,8 @@ bool workers_have_room(struct workers *workers, const struct children *children)
         return passqueue_known(&workers->queue) < most;
 }
 
-void workers_clear_room(struct workers *workers) {
+bool workers_clear_room(struct workers *workers) {
         struct epoll_event event;
 
-        epoll_wait(workers->room_fd, &event, 1, 0);
+        return epoll_wait(workers->room_fd, &event, 1, 0) > 0 && event.events & EPOLLHUP;
 }

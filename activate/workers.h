@@ -25,14 +25,18 @@ int workers_put(struct workers *workers, struct connection *connection);
 /* Whether there are fewer than there should be of CHILDREN; and when the next one may be started. */
 bool workers_are_short(const struct workers *workers, const struct children *children);
 
-/* One that was started at STARTED_AT has ended. */
-void workers_note_end(struct workers *workers, usec_t started_at);
+/* After -EPIPE, or when it is shut: opens another one, for which workers are to be started, and puts what waits into
+ * it. Returns 0 or a negative errno. */
+int workers_replace_queue(struct workers *workers);
+
+/* One that was started at STARTED_AT has ended. Returns whether it is the first of those that end together. */
+bool workers_note_end(struct workers *workers, usec_t started_at);
 
 /* Whether one more connection may wait for them; forgets those that were taken. */
 bool workers_have_room(struct workers *workers, const struct children *children);
 
-/* After room_fd was readable. */
-void workers_clear_room(struct workers *workers);
+/* After room_fd was readable. Returns whether a worker has shut the queue down. */
+bool workers_clear_room(struct workers *workers);
 
 /* How many wait. */
 static inline size_t workers_waiting(struct workers *workers) {

@@ -630,4 +630,46 @@ part '10,000 mixed successes and failures leave nothing behind' => sub {
         is($activate->ended, 0, 'it ends');
 };
 
+# Nobody asks for --verbose before he needs it; the clients wait meanwhile.
+part 'workers that end by themselves' => sub {
+        for my $how ('--pass', '--request') {
+                for (['sh -c "exit 7"', 'status 7'], ['sh -c "kill -9 $$"', 'signal 9'], ['true', 'status 0']) {
+                        my ($command, $end) = @$_;
+                        my $activate = ActivateTest->start(args => ['-a', '--workers=2', $how, '-l', "$DIR/s", '--', 'sh', '-c', $command]);
+
+                        ok($activate->line(qr/^activate: worker \d+ has ended \($end\), and is replaced$/), "$how: $end is said");
+                        $activate->signal('TERM');
+                        is($activate->ended, 0, 'it ends');
+                }
+        }
+};
+
+part '--pass: a worker that shuts the queue down' => sub {
+        my $activate = ActivateTest->start(args => [qw(-v -a --workers=2 --pass -l), "$DIR/shut", '--', "$ENV{BROKER_BUILD}/t/server/worker"]);
+        my $address = $activate->addresses;
+        my $pid_of = sub { my ($pid) = (BrokerTest::read_line($_[0]) // '') =~ /^worker (\d+)/; return $pid };
+
+        for (1, 2) {
+                my @clients = map { connect_to($address) } 1 .. 4;
+                my @first = map { $pid_of->($_) } @clients[0, 1];
+
+                is(scalar(grep { $_ } @first), 2, 'both workers serve somebody');
+                say_to($clients[0], 'shut');
+                # One that comes before any worker has ended, and those who wait in the queue.
+                push @clients, connect_to($address);
+                for my $client (@clients[2 .. 4]) {
+                        my $pid = $pid_of->($client);
+
+                        ok($pid && $pid != $first[0] && $pid != $first[1], 'another one serves who waited');
+                        close $client;
+                }
+                ok($activate->line(qr/^activate: a worker has shut the queue down; all of them are replaced$/), 'and it is said');
+        }
+        my $client = connect_to($address);
+        ok($pid_of->($client), 'it goes on');
+        close $client;
+        $activate->signal('TERM');
+        is($activate->ended, 0, 'and ends with 0');
+};
+
 done_testing;

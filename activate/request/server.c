@@ -20,6 +20,7 @@
 #define RESTART_DELAY (100 * USEC_PER_MSEC)
 #define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
 #define SHRINK_AFTER (10 * USEC_PER_SEC)
+#define LONG_LIFE USEC_PER_SEC /* who ends before that, with whatever status, is of no use */
 
 static void run_soon(struct server *server) {
         sd_event_source_set_enabled(server->turn, SD_EVENT_ONESHOT);
@@ -72,6 +73,12 @@ static void say_launch_failure(struct server *server, const struct launch_failur
                           err_text(failure->error));
 }
 
+/* Whether somebody should know of it, who nobody has told to end. */
+static bool has_failed(const struct server *server, const struct process_end *end) {
+        return end->reason == PROCESS_ENDED && server->state == SERVER_ACCEPTING &&
+               (!exitinfo_is_success(&end->exit) || end->ended_at - end->started_at < LONG_LIFE);
+}
+
 static void say_end(struct server *server, const struct process_end *end) {
         static const char *const reasons[PROCESS_REASON_N] = {
                 [PROCESS_BUSY] = "has not answered in time (--busy-timeout), and is replaced",
@@ -79,13 +86,16 @@ static void say_end(struct server *server, const struct process_end *end) {
                 [PROCESS_MUTE] = "has closed its stdout, and is replaced",
         };
 
+        const char *how = end->exit.code == CLD_EXITED ? "status" : "signal";
+
         if (end->launch_failed)
                 say_launch_failure(server, &end->failure);
         else if (reasons[end->reason] && may_say_failure(server))
                 say_error("worker %d %s", end->pid, reasons[end->reason]);
+        else if (has_failed(server, end) && may_say_failure(server))
+                say_error("worker %d has ended (%s %d), and is replaced", end->pid, how, end->exit.status);
         if (server->options->verbose && !end->launch_failed)
-                say_note("pid %d ended: %s %d", end->pid, end->exit.code == CLD_EXITED ? "status" : "signal",
-                         end->exit.status);
+                say_note("pid %d ended: %s %d", end->pid, how, end->exit.status);
 }
 
 static void on_ended(void *userdata, struct handoff *handoff UNUSED, const struct process_end *end) {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -156,6 +157,12 @@ int passqueue_put(struct passqueue *queue, struct connection *connection) {
                 return r;
         connection_close(connection);
         return passqueue_remember(queue, connection, cookie, (uint32_t)env.used);
+}
+
+bool passqueue_is_shut(const struct passqueue *queue) {
+        struct pollfd p = {.fd = queue->read_fd, .events = POLLRDHUP};
+
+        return poll(&p, 1, 0) > 0;
 }
 
 void passqueue_note_taken(struct passqueue *queue, size_t count) {

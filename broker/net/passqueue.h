@@ -38,6 +38,9 @@ void passqueue_close(struct passqueue *queue);
  * negative errno: -EPIPE, a worker has shut the queue down; anything else is a shortage. */
 int passqueue_put(struct passqueue *queue, struct connection *connection);
 
+/* Whether a worker has shut it down, or passqueue_end() was called. */
+bool passqueue_is_shut(const struct passqueue *queue);
+
 /* How many wait in it, as far as is known, and now. */
 static inline size_t passqueue_known(const struct passqueue *queue) {
         return queue->count - queue->taken;

@@ -137,7 +137,9 @@ static void test_dismissal(void **state UNUSED) {
         assert_int_equal(broker_receive(queue.read_fd, &got), 0);
         assert_no(passqueue_is_dismissing(&queue));
         assert_int_equal(passqueue_put(&queue, connection), 0);
+        assert_no(passqueue_is_shut(&queue));
         passqueue_end(&queue);
+        assert_yes(passqueue_is_shut(&queue));
         take(&queue, far);
         assert_int_equal(broker_receive(queue.read_fd, &got), 0);
         assert_int_equal(passqueue_waiting(&queue), 0);
