@@ -79,11 +79,11 @@ Y
         }
         is(mux($t, "Cat\r\nstill\n"), "mux\n+Go\r\nstill\n", 'after clients that went away in every manner');
 
-        my $patient = $t->connect('mux');
-        syswrite $patient, "missing\r\n";
-        ok($t->wait_message(qr/cannot start/, service => 'missing', -from => 0), 'a program that is missing');
-        ok(($t->verb('kill', 'missing'))[0] == 0, 'pauses its service alone');
-        close $patient;
+        is(mux($t, "missing\r\n"), "mux\n-Service not available\r\n", 'a program that is missing');
+        ok($t->wait_message(qr/cannot start/, service => 'missing', -from => 0), 'pauses its service');
+        is(mux($t, "missing\r\n"), "mux\n-Service not available\r\n", 'which cannot be had meanwhile');
+        is(mux($t, "Cat\r\nx\n"), "mux\n+Go\r\nx\n", 'unlike others');
+        ok(($t->verb('kill', 'missing'))[0] == 0, 'kill');
         $t->write_conf(<<'Y');
 mux: {listen: 127.0.0.1:0, builtin: tcpmux}
 Cat: {tcpmux: no, listen: 127.0.0.1:0, wait: no, command: [cat]}

@@ -33,6 +33,14 @@ void tcpmux_list(struct manager *manager, struct buf *out) {
                         buf_printf(out, "%s\r\n", service->name);
 }
 
+/* Who asks by name has no queue to wait in until the program is there. Limits say no for themselves, and who finds a
+ * shortage is kept. */
+static bool has_program(struct service *service) {
+        if (service->state != SERVICE_PAUSED && admission_holds_back(service) == REFUSAL_NONE)
+                arrival_may_begin(service);
+        return service->state != SERVICE_PAUSED || service->pause != PAUSE_PROGRAM;
+}
+
 static void send_away(struct service *service, struct connection *own_connection) {
         refusal_note(service, own_connection, REFUSAL_NAME);
         banner_say(own_connection, "-Service not available\r\n");
@@ -44,7 +52,7 @@ void tcpmux_forward(struct service *service, struct connection *own_connection, 
         char peer[CONNECTION_PEER_MAX];
 
         limits_return(&service->admission.limits, own_connection);
-        if (!other) {
+        if (!other || !has_program(other)) {
                 send_away(service, own_connection);
                 return;
         }
