@@ -6,6 +6,7 @@
 
 void check_deinit(struct check *check) {
         nameset_deinit(&check->addresses);
+        nameset_deinit(&check->asked);
         *check = CHECK_NULL;
 }
 
@@ -405,6 +406,7 @@ void check_across(struct decoder *dec, struct record *record, struct check *chec
         if (!record->bad[SERVICE_LISTEN])
                 for (size_t i = 0; i < def->listen.count; i++)
                         claim_addresses(dec, record, check, i);
+        check_asked_name(dec, record, check);
         if (record->bad[SERVICE_MAIN] || !def->main)
                 return;
         if (check->main) {

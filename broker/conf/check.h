@@ -8,6 +8,7 @@
 /* What other services have taken already. */
 struct check {
         struct nameset addresses;
+        struct nameset asked;           /* names for tcpmux, in lower case */
         const struct service_def *main; /* borrowed */
         struct mark main_mark;
 };
@@ -22,6 +23,9 @@ void check_service(struct decoder *dec, struct record *record);
 
 /* Checks an enabled service, after check_service(), against those before it, and remembers it for those to come. */
 void check_across(struct decoder *dec, struct record *record, struct check *check);
+
+/* The part of check_across() that is about names that are asked for. */
+void check_asked_name(struct decoder *dec, const struct record *record, struct check *check);
 
 /* Warns of services that nobody can get to: they do not listen, and no tcpmux is there to be asked for them. */
 void check_asked(const struct def_set *set, struct diag *diag);

@@ -2,6 +2,8 @@
 #include "conf/check.h"
 #include "conf/refuse.h"
 
+#include <ctype.h>
+
 /* What an inherited socket is, shows when it is there (core/change.c). */
 static void check_socket(struct decoder *dec, const struct record *record, int index) {
         const struct service_def *def = record->def;
@@ -41,6 +43,31 @@ static void check_tcpmux(struct decoder *dec, struct record *record) {
                                  "is for the services that are asked for, not for the one that is asked; leave it out");
         else if (refuse_asked_name(def->name))
                 check_refuse_key(dec, record, SERVICE_TCPMUX, refuse_asked_name(def->name));
+}
+
+/* Clients may write it in upper and lower case as they like (RFC 1078). */
+void check_asked_name(struct decoder *dec, const struct record *record, struct check *check) {
+        const struct service_def *def = record->def;
+        AUTO(freep) char *name = NULL;
+        const struct nameset_item *found;
+
+        if (record->bad[SERVICE_TCPMUX] || def->tcpmux == TCPMUX_NO)
+                return;
+        name = strdup(def->name);
+        if (!name) {
+                decode_no_memory(dec, record->name);
+                return;
+        }
+        for (char *c = name; *c != '\0'; c++)
+                *c = (char)tolower((unsigned char)*c);
+        found = nameset_find(&check->asked, name);
+        if (found)
+                check_error(dec, record, CHECK_KEY(SERVICE_TCPMUX),
+                            "upper and lower case are one for those who ask, and services.%s, at %s:%u:%u, has that "
+                            "name already",
+                            found->owner, found->mark.file, found->mark.line, found->mark.column);
+        else if (nameset_put(&check->asked, name, &(struct nameset_item){.mark = def->mark, .owner = def->name}) < 0)
+                decode_no_memory(dec, record->name);
 }
 
 void check_asked(const struct def_set *set, struct diag *diag) {
