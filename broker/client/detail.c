@@ -121,10 +121,11 @@ static void add_counters(struct buf *out, const struct service_view *service, bo
                 buf_printf(out, "%llu taken\n", (unsigned long long)service->datagrams);
         }
         add_label(out, "Ended");
-        buf_printf(out, "%llu connections and servers\n", (unsigned long long)service->ended);
+        buf_printf(out, "%llu in all, connections and servers\n", (unsigned long long)service->ended);
         if (service->starts > 0) {
                 add_label(out, "Started");
-                buf_printf(out, "%llu servers, %llu of them since one had ended\n", (unsigned long long)service->starts,
+                buf_printf(out, "%llu server%s, %llu of them since one had ended\n",
+                           (unsigned long long)service->starts, service->starts == 1 ? "" : "s",
                            (unsigned long long)service->restarts);
         }
         if (service->refused_count == 0)

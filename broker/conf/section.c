@@ -121,7 +121,7 @@ const char *key_scope_text(enum key_scope scope) {
         static const char *const texts[SCOPE_N] = {
                 [SCOPE_SERVER] = "servers that accept connections themselves (wait: yes)",
                 [SCOPE_CONNECTION] = "connections that the broker accepts itself (wait: no)",
-                [SCOPE_BOOT] = "servers that start with the broker (wait: yes, start: boot)",
+                [SCOPE_BOOT] = "servers that start with the broker (start: boot, with wait: yes or for a proxy)",
                 [SCOPE_LASTING] =
                         "servers (wait: yes, or the command of a proxy), and workers (handoff: pass or request)",
                 [SCOPE_WORKERS] = "servers (wait: yes), and workers that the broker passes connections or requests to "

@@ -42,11 +42,11 @@ static bool service_is_ready(const struct service *service, struct buf *why) {
 
         if (service->state == SERVICE_PAUSED && service->pause == PAUSE_PROGRAM)
                 buf_printf(&how, "its program cannot be started: %s", err_text(service->pause_error));
-        else if (lacks_server(service))
+        else if (!health_is_failing(service, &how) && !lacks_server(service))
+                return true;
+        else if (how.size == 0)
                 buf_printf(&how, "its %s not run: %s", has_pool ? "workers do" : "server does",
                            service_state_names[service->state]);
-        else if (!health_is_failing(service, &how))
-                return true;
         buf_printf(why, "%s: %s\n", service->name, buf_text(&how));
         return false;
 }
