@@ -397,7 +397,8 @@ part 'builtins.yaml' => sub {
 part 'qmserver.yaml and qmclient.yaml' => sub {
         my $b = prepare();
         my $dir = $b->dir;
-        my @whom = $root ? ('group: qmusers' => 'group: daemon') : ("    user: root\n" => '', "    group: qmusers\n" => '');
+        my @whom = $root ? ('group: qmusers' => 'group: daemon')
+                : ("    user: root\n" => '', "    group: qmusers\n" => '', "    group_add: [root]\n" => '');
 
         make_path("$dir/qmsys/bin");
         $b->write_file('qmsys/bin/qm', <<"END");
