@@ -21,6 +21,7 @@ while (defined(my $line = <STDIN>)) {
         kill KILL => $$ if $line eq 'killed';
         if ($line eq 'half') { print 'hal'; exit 0 }
         if ($line eq 'hang') { local $SIG{TERM} = 'IGNORE'; sleep 1 while 1 }
+        sleep 1 while $line eq 'stuck';
         if ($line =~ /^hold (.*)/) { open my $fifo, '<', $1 or die "$1: $!"; my $text = <$fifo> }
         if ($line =~ /^last (.*)/) { print "$1$reply_end"; exit 0 }
         if ($line =~ /^stay (.*)/) { my $fifo = $1; $SIG{TERM} = 'IGNORE'; eval 'END { open my $fh, "<", $fifo; my $text = <$fh> }' }
@@ -222,6 +223,10 @@ Y
         }
         say_to($others[2], 'too many');
         is(reply($others[2]), "ERR\n", 'a full queue answers at once');
+        shutdown $others[2], SHUT_WR;
+        my $end = $t->wait_message('connection ended', service => 'r', -from => 0);
+        is("$end->{reason}: $end->{error}", 'a request was not answered: as many wait as may (queue)', 'and the log says why');
+        is("$end->{from_client} $end->{from_target}", '9 4', 'and what was said');
         my ($status, $out) = $t->verb('status', 'r');
         like($out, qr/^\s*Requests: total 1, .*waiting 2$/m, 'broker status: requests');
         like($out, qr/^\s*Workers: idle 0, busy 1, leaving 0$/m, 'and workers');
@@ -325,6 +330,8 @@ Y
         $end->(status => 'exit:0');
         is(answer($t, 'hang'), "no\n", 'hang: busy_timeout');
         is($end->(reason => 'busy_timeout')->{status}, 'signal:KILL', 'its worker is killed');
+        is(answer($t, 'stuck'), "no\n", 'stuck: likewise');
+        is($end->(reason => 'busy_timeout')->{status}, 'signal:KILL', 'also one that would heed the stop signal');
         is(answer($t, 'next'), "re: next\n", 'and replaced');
         is(answer($t, 'twice'), "one\n", 'two replies: the first is one');
         ok($end->(reason => qr/nobody had asked/), 'the worker is replaced');
@@ -341,7 +348,7 @@ Y
         is(answer($t, 'next'), "re: next\n", 'is replaced in time');
         is($end->()->{reason}, 'closed its stdin or stdout', 'since it is ended');
         my $n = requests($t);
-        is($n->{timed_out}, 1, 'one has timed out');
+        is($n->{timed_out}, 2, 'two have timed out');
         is($n->{failed}, 4, 'four have failed');
         is($t->statistics('r')->{processes}, 1, 'one worker is left');
         $t->stop;

@@ -141,6 +141,10 @@ Y
                 my $n = wait_status($t, 'q', sub { $_[0]{process_count} == 2 && $_[0]{connections} == 0 });
                 is_deeply([@$n{qw(state worker accepted failed starts)}], ['listening', 1, 2, 0, 3], 'status --json');
                 is(scalar @{ $n->{processes} }, 2, 'both workers are shown');
+                is(join(' ', sort grep { /^request|^workers$/ } keys %$n), $kind eq 'request' ? 'request_classes request_latency requests workers' : '',
+                        'and requests, where there are any');
+                is_deeply([$t->verb('replace', 'q')], [1, '', "broker: workers have no sockets that others could take over from them: restart it\n"],
+                        'replace is refused');
                 my $socket = BrokerTest::connect_to($t->wait_message('metrics can be asked for', -from => 0)->{address});
                 syswrite $socket, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
                 my $text = BrokerTest::read_all($socket);

@@ -116,6 +116,10 @@ static enum command_outcome give_replace(struct team *team, struct buf *why) {
                 buf_add_string(why, "a built-in has no server, the broker answers itself");
                 return COMMAND_REFUSED;
         }
+        if (service_def_is_pool(team->items[0]->def)) {
+                buf_add_string(why, "workers have no sockets that others could take over from them: restart it");
+                return COMMAND_REFUSED;
+        }
         if (!team->items[0]->def->wait) {
                 buf_add_string(why, "with wait: no every connection has a program of its own");
                 return COMMAND_REFUSED;

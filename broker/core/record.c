@@ -62,6 +62,10 @@ static enum log_level finish_level(const struct service *service, const struct h
         return manager_may_tell_of_clients(service->manager) ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
 
+static const char *why(const struct handoff_finish *finish) {
+        return finish->outcome == HANDOFF_UNANSWERED ? answers_why(finish->error) : err_text(finish->error);
+}
+
 static void record_other(const struct service *service, const struct connection *connection,
                          const struct handoff_finish *finish) {
         static const char *const reasons[HANDOFF_OUTCOME_N] = {
@@ -86,7 +90,7 @@ static void record_other(const struct service *service, const struct connection 
                              LOG_INTEGER("from_client", (int64_t)finish->from_client),
                              LOG_INTEGER("from_target", (int64_t)finish->from_target),
                              LOG_STRING("reason", reasons[finish->outcome]),
-                             LOG_STRING("error", finish->error < 0 ? err_text(finish->error) : NULL)),
+                             LOG_STRING("error", finish->error < 0 ? why(finish) : NULL)),
                   "connection ended");
 }
 

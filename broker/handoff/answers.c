@@ -1,5 +1,9 @@
 #include "handoff/answers.h"
 
+#include "base/err.h"
+
+#include <errno.h>
+
 const usec_t answers_bounds[ANSWERS_CLASSES] = {
         100 * USEC_PER_MSEC, 250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC, 750 * USEC_PER_MSEC, USEC_PER_SEC, USEC_INFINITY,
 };
@@ -14,6 +18,23 @@ const char *const answers_names[HANDOFF_ANSWER_N] = {
         [HANDOFF_ANSWER_FAILED] = "failed",
         [HANDOFF_ANSWER_DROPPED] = "dropped",
 };
+
+const char *answers_why(int error) {
+        switch (error) {
+        case -EPIPE:
+                return "its worker has ended, or closed its stdin or stdout";
+        case -EPROTO:
+                return "its worker wrote what nobody had asked for, or too much";
+        case -ENOBUFS:
+                return "as many wait as may (queue)";
+        case -ETIMEDOUT:
+                return "busy_timeout";
+        case -EMSGSIZE:
+                return "it is longer than max_size";
+        default:
+                return err_text(error);
+        }
+}
 
 void answers_add(struct answers *answers, const struct handoff_answered *answered) {
         size_t class = 0;

@@ -19,6 +19,9 @@ extern const usec_t answers_bounds[ANSWERS_CLASSES];
 extern const char *const answers_class_names[ANSWERS_CLASSES];
 extern const char *const answers_names[HANDOFF_ANSWER_N];
 
+/* Why a request was not answered, of the ERROR that HANDOFF_UNANSWERED comes with. */
+const char *answers_why(int error);
+
 void answers_add(struct answers *answers, const struct handoff_answered *answered);
 
 /* How many requests there were, those that are not over left aside. */

@@ -52,7 +52,7 @@ enum handoff_outcome {
 struct handoff_finish {
         enum handoff_outcome outcome;
         int error;            /* negative errno, or 0 */
-        uint64_t from_client; /* bytes that reached the target, or us where there is none */
+        uint64_t from_client; /* bytes that reached the target; or us: where there is none, and of requests */
         uint64_t from_target; /* bytes that reached the client */
         const char *name;     /* HANDOFF_FORWARDED: of the service; borrowed */
         bool parts; /* the last word was said to it, but it may still send, and a reset might undo that word */

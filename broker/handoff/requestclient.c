@@ -209,6 +209,7 @@ void requestclient_fail(struct request_client *client, enum handoff_answer answe
 static void refuse_long(struct request_client *client) {
         client->begun = requests_now(client->requests);
         client->closes = true;
+        client->from_client += unread(client);
         requestclient_fail(client, HANDOFF_ANSWER_FAILED, -EMSGSIZE);
 }
 
@@ -266,6 +267,7 @@ static bool begin_kept(struct request_client *client) {
         if (size == 0)
                 return false;
         begin(client);
+        client->from_client += size;
         if (list_is_empty(&client->requests->waiting) && requestworker_give(client, data, size))
                 requestclient_forget(client, size);
         else
@@ -281,7 +283,10 @@ static bool begin_read(struct request_client *client, const char *data, size_t s
             framing_find(&setup->end, data, size, &(size_t){0}) != size)
                 return false;
         begin(client);
-        return requestworker_give(client, data, size);
+        if (!requestworker_give(client, data, size))
+                return false;
+        client->from_client += size;
+        return true;
 }
 
 /* The end of what it sends: a request that is not complete is none. */

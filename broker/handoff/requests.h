@@ -68,7 +68,7 @@ struct request_client {
         size_t out_sent;
         usec_t since;          /* when something moved last; LINGERING: since then */
         usec_t begun;          /* when its request was there */
-        uint64_t from_client;  /* bytes of requests that workers got */
+        uint64_t from_client;  /* bytes of requests, answered or not */
         uint64_t from_target;  /* bytes of answers that were sent */
         unsigned char outcome; /* enum handoff_outcome, when over */
         int error;             /* of the last request that was not answered */

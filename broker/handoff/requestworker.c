@@ -72,9 +72,9 @@ static void fail_client(struct request_worker *worker, enum handoff_answer answe
 }
 
 void requestworker_end_late(struct request_worker *worker) {
-        stop(worker, PROCESS_BUSY);
-        /* Who does not answer in all that time is not asked. */
+        /* Who does not answer in all that time is not asked; the stop signal comes too late to count. */
         process_kill(worker->pooled->process, SIGKILL);
+        stop(worker, PROCESS_BUSY);
         fail_client(worker, HANDOFF_ANSWER_TIMED_OUT, -ETIMEDOUT);
 }
 
@@ -264,7 +264,6 @@ static bool give(struct request_worker *worker, struct request_client *client, c
         set_busy(worker, true);
         worker->client = client;
         client->worker = worker;
-        client->from_client += size;
         requestclient_move(client, REQUEST_SERVED);
         if (n < (ssize_t)size)
                 keep_rest(worker, data + MAX_OF(n, 0), size - (size_t)MAX_OF(n, 0));
