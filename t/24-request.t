@@ -260,6 +260,19 @@ Y
         $t->stop;
 };
 
+part 'an error without a word' => sub {
+        my $t = broker_with(<<'Y');
+r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: 1, restart_delay: 10ms, request: {error: "", keep_alive: yes, busy_timeout: 300ms}}
+Y
+        for my $order (qw(die hang), 'z' x 70000) {
+                my $client = say_to($t->connect('r'), 'x', $order, 'y');
+
+                is(BrokerTest::read_all($client), "re: x\n", substr($order, 0, 4) . ': closes the connection, which would go on with any');
+        }
+        is(reply(say_to($t->connect('r'), 'next')), "re: next\n", 'others are served');
+        $t->stop;
+};
+
 part 'metrics' => sub {
         my $t = broker_with(<<'Y', head => "broker: {metrics: 127.0.0.1:0, log: {format: json, level: debug}}\n");
 r: {listen: 127.0.0.1:0, wait: no, handoff: request, command: [%WORKER%], workers: 1}

@@ -73,7 +73,9 @@ static const struct key request_keys[] = {
                 .type = &type_text,
                 .offset = FIELD(error),
                 .fallback = "ERR\n",
-                .meaning = "What a client gets in place of a reply.",
+                .meaning = "What a client gets in place of a reply. With \"\" it gets nothing, and its connection is "
+                           "closed, "
+                           "keep_alive or not.",
                 .example = "unavailable",
         },
 };

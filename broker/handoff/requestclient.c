@@ -200,6 +200,9 @@ void requestclient_fail(struct request_client *client, enum handoff_answer answe
                 requestclient_forget(client, client->request_size);
         client->worker = NULL;
         client->error = error;
+        /* Who hears nothing would wait for ever. */
+        if (text[0] == '\0')
+                client->closes = true;
         requests_count(client, answer);
         requestclient_move(client, REQUEST_SENDING);
         say(client, text, strlen(text));
