@@ -385,7 +385,9 @@ part 'builtins.yaml' => sub {
         my $gen = $b->connect('chargen');
         like(BrokerTest::read_line($gen), qr/\A !"#.{68}\r\n\z/, 'chargen');
         close $gen;
-        like($datagram->('chargen', 'x'), qr/\A !"#/, 'chargen over UDP');
+        # Of a length that chance decides (RFC 864).
+        my $characters = $datagram->('chargen', 'x') // 'nothing';
+        is(substr($characters, 0, 4), substr(' !"#', 0, length $characters), 'chargen over UDP');
         is($b->ask('tcpmux', "help\n"), "daytime\r\nCat\r\n", 'tcpmux has the names of services');
         is($b->ask('tcpmux', "cat\r\nhello\n"), "+Go\r\nhello\n", 'and leads to them');
         like($b->ask('tcpmux', "daytime\r\n"), qr/\A\+Go\r\n$date\z/, 'also to what the broker answers itself');

@@ -43,11 +43,12 @@ static int settle_host(const struct inetd_entry *entry, char host[HOST_MAX]) {
         return AF_INET6;
 }
 
-static bool has_host(const struct inetd_entry *entry, int family, const char *host) {
+/* Whether one of the first COUNT hosts of ENTRY has an address in common with HOST of FAMILY. */
+static bool has_host(const struct inetd_entry *entry, size_t count, int family, const char *host) {
         const char *list = entry->host;
         char own[HOST_MAX];
 
-        while (next_host(&list, own)) {
+        while (count-- > 0 && next_host(&list, own)) {
                 int own_family = settle_host(entry, own);
 
                 if ((own_family == family || own_family == AF_UNSPEC || family == AF_UNSPEC) &&
@@ -64,7 +65,7 @@ bool inetd_listen_overlaps(const struct inetd_entry *a, const struct inetd_entry
         while (next_host(&list, host)) {
                 int family = settle_host(a, host);
 
-                if (has_host(b, family, host))
+                if (has_host(b, SIZE_MAX, family, host))
                         return true;
         }
         return false;
@@ -239,6 +240,20 @@ static bool is_number(const char *text) {
         return text[0] && text[strspn(text, "0123456789")] == '\0';
 }
 
+/* What inetd could not bind a second time is left out. */
+static bool is_repeated(struct sheet_service *service, const struct inetd_entry *entry, size_t index,
+                        const char *host) {
+        char settled[HOST_MAX];
+        int family;
+
+        snprintf(settled, sizeof(settled), "%s", host);
+        family = settle_host(entry, settled);
+        if (!has_host(entry, index, family, settled))
+                return false;
+        sheet_note(service, "listen", &entry->mark, "%s: it is among the hosts before it already", host);
+        return true;
+}
+
 void inetd_listen_write(struct sheet_service *service, const struct inetd_entry *entry) {
         const char *list = entry->host;
         char host[HOST_MAX];
@@ -262,9 +277,11 @@ void inetd_listen_write(struct sheet_service *service, const struct inetd_entry 
                 sheet_refuse(service, &entry->mark, "%s has no sockets of that type", entry->protocol);
                 return;
         }
-        while (next_host(&list, host)) {
+        for (size_t i = 0; next_host(&list, host); i++) {
                 struct sheet_node *item = sheet_key(service, "listen");
 
+                if (is_repeated(service, entry, i, host))
+                        continue;
                 if (strchr(entry->host, ','))
                         item = node_add(item);
                 if (item)

@@ -60,13 +60,17 @@ int __wrap_glob(const char *pattern, int flags UNUSED, int (*on_error)(const cha
         return 0;
 }
 
-/* What is wrong with the world, and not with what was printed: a name may stand for an address that is there
- * already. */
+#define PRINTED_NAME "imported.yaml"
+
+/* What is wrong with the world, other files among it, and not with what was printed: a name may stand for an address
+ * that is there already. */
 static bool is_excused(const char *message, const char *printed) {
         static const char *const excuses[] = {"cannot be looked up", "cannot be read",       "there is no user",
                                               "there is no group",   "no network interface", "which does not exist",
                                               "only root can"};
 
+        if (strncmp(message, PRINTED_NAME ":", strlen(PRINTED_NAME ":")) != 0)
+                return true;
         for (size_t i = 0; i < LENGTH_OF(excuses); i++)
                 if (strstr(message, excuses[i]))
                         return true;
@@ -75,7 +79,7 @@ static bool is_excused(const char *message, const char *printed) {
 
 static void load(struct buf *text) {
         AUTO(diag_deinit) struct diag diag = DIAG_NULL;
-        struct def_set *set = confdir_load_text("imported.yaml", text, &diag);
+        struct def_set *set = confdir_load_text(PRINTED_NAME, text, &diag);
         enum diag_level level;
 
         for (size_t i = 0;; i++) {
